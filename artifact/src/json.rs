@@ -1,0 +1,171 @@
+//! JSON with one meaning: what is ours has one spelling (RFC 8785), what is foreign has no duplicate keys.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+
+/// Why a JSON text was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, not of the expected shape, or with a key twice.
+    #[error("{what}: {cause}")]
+    Shape {
+        /// What was being read.
+        what: &'static str,
+        /// What the parser said, with line and column.
+        cause: serde_json::Error,
+    },
+    /// Well-formed, but not spelled as RFC 8785 spells it.
+    #[error("{0}: not in canonical form (RFC 8785)")]
+    NotCanonical(&'static str),
+    /// A number that canonical JSON can't carry, or another value that has no spelling.
+    #[error("{what}: cannot be written as canonical JSON: {cause}")]
+    Unwritable {
+        /// What was being written.
+        what: &'static str,
+        /// What the writer said.
+        cause: serde_json::Error,
+    },
+    /// More bytes than the format allows.
+    #[error("{what}: {len} bytes, and the limit is {limit}")]
+    TooLarge {
+        /// What was being read.
+        what: &'static str,
+        /// How many bytes there were.
+        len: usize,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+/// Writes the one canonical spelling of a value.
+///
+/// # Errors
+/// A value that JSON has no spelling for (a map with keys that are no strings, a NaN).
+pub fn canonical<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, JsonError> {
+    serde_json_canonicalizer::to_vec(value).map_err(|cause| JsonError::Unwritable { what, cause })
+}
+
+/// Reads a value of ours: parse, write again, compare. One spelling only, so no key twice, no trailing
+/// byte and no unknown field that would be lost on the way.
+///
+/// # Errors
+/// Any other spelling, and any other shape.
+pub fn parse_canonical<T: DeserializeOwned + Serialize>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
+    let value: T = serde_json::from_slice(bytes).map_err(|cause| JsonError::Shape { what, cause })?;
+    if canonical(what, &value)? != bytes {
+        return Err(JsonError::NotCanonical(what));
+    }
+    Ok(value)
+}
+
+/// Reads a value of a format that others define: unknown fields pass, a key twice does not.
+///
+/// # Errors
+/// Not JSON, a key twice at any depth, trailing bytes, or another shape.
+pub fn parse_foreign<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
+    let shape = |cause| JsonError::Shape { what, cause };
+    let Unique(value) = serde_json::from_slice(bytes).map_err(shape)?;
+    T::deserialize(value).map_err(shape)
+}
+
+/// A JSON value in which no object has a key twice.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        UniqueSeed.deserialize(d).map(Self)
+    }
+}
+
+struct UniqueSeed;
+
+impl<'de> DeserializeSeed<'de> for UniqueSeed {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Value, D::Error> {
+        d.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueSeed {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without duplicate keys")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Value, E> {
+        Ok(Value::Bool(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Value, E> {
+        Ok(Value::Number(v.into()))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Value, E> {
+        Ok(Value::Number(v.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, v: f64) -> Result<Value, E> {
+        Number::from_f64(v).map(Value::Number).ok_or_else(|| E::custom("a number that is none"))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Value, E> {
+        Ok(Value::String(v.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(UniqueSeed)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let value = entries.next_value_seed(UniqueSeed)?;
+            if map.insert(key.clone(), value).is_some() {
+                return Err(de::Error::custom(format_args!("key {:?} twice", crate::digest::shortened(&key))));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_duplicate_key_is_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"b":1,"b":2}]}"#, r#"{"a":1,"\u0061":2}"#] {
+            assert!(parse_foreign::<Value>("test", text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse_foreign::<Value>("test", br#"{"a":{"b":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn ours_has_one_spelling() {
+        type Ours = BTreeMap<String, u32>;
+        assert!(parse_canonical::<Ours>("test", br#"{"a":1,"b":2}"#).is_ok());
+        for text in [r#"{"b":2,"a":1}"#, r#"{"a": 1}"#, r#"{"a":1,"a":1}"#, "{\"a\":1}\n", r#"{"\u0061":1}"#] {
+            assert!(parse_canonical::<Ours>("test", text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert!(parse_foreign::<Value>("test", deep.as_bytes()).is_err());
+    }
+}

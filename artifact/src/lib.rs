@@ -1,0 +1,17 @@
+//! The vocabulary of Countersign: what every room may know, and nothing that any room does.
+//!
+//! Digests, names, lanes, statements and their envelopes, the OCI layout on disk and the frames that
+//! rooms speak. This crate depends on no sibling, opens no socket and starts no process.
+
+pub mod digest;
+pub mod dsse;
+pub mod durable;
+pub mod frame;
+pub mod json;
+pub mod key;
+pub mod lane;
+pub mod moment;
+pub mod name;
+
+pub use digest::{CommitId, Digest};
+pub use moment::Moment;

@@ -1,0 +1,1 @@
+//! The log: tiles, checkpoints, proofs, and the keeper that alone may write it.

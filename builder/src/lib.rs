@@ -1,0 +1,1 @@
+//! Two rooms: the builder runs a recipe in the sandbox, the comparer packs, compares and attests.

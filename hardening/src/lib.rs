@@ -1,0 +1,1 @@
+//! The launcher, the rooms' lockdown, and the sandbox's OCI bundle.

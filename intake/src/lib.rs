@@ -1,0 +1,1 @@
+//! Pulls evidence, source, bases and candidate into a dossier, and states signed facts.

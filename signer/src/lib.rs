@@ -1,0 +1,1 @@
+//! Turns a recorded permit into a signed, published release.

@@ -1,0 +1,1 @@
+//! Checks images, proofs and whole logs, offline.
