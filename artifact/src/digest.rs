@@ -94,11 +94,16 @@ impl FromStr for Digest {
     }
 }
 
-/// The id of a git commit: SHA-1 or SHA-256, in full and in lower case.
+/// The id of a git object, most often a commit: SHA-1 or SHA-256, in full and in lower case.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CommitId(String);
 
 impl CommitId {
+    /// Wraps what a hasher printed.
+    pub(crate) fn from_hex(text: String) -> Self {
+        Self(text)
+    }
+
     /// The hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,11 +7,15 @@ pub mod digest;
 pub mod dsse;
 pub mod durable;
 pub mod frame;
+pub mod git;
 pub mod json;
 pub mod key;
 pub mod lane;
+pub mod layout;
 pub mod moment;
 pub mod name;
+pub mod oci;
+pub mod statement;
 
 pub use digest::{CommitId, Digest};
 pub use moment::Moment;
