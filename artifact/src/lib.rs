@@ -4,8 +4,10 @@
 //! rooms speak. This crate depends on no sibling, opens no socket and starts no process.
 
 pub mod digest;
+pub mod dossier;
 pub mod dsse;
 pub mod durable;
+pub mod failure;
 pub mod frame;
 pub mod git;
 pub mod json;
@@ -15,6 +17,7 @@ pub mod layout;
 pub mod moment;
 pub mod name;
 pub mod oci;
+pub mod recipe;
 pub mod statement;
 
 pub use digest::{CommitId, Digest};
