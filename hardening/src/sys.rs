@@ -1,0 +1,1 @@
+//! The thin layer over system calls that have no safe wrapper.
