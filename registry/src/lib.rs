@@ -1,0 +1,1 @@
+//! One bounded client of the OCI distribution protocol, for intake, signer and verifier.

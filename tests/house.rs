@@ -1,0 +1,1 @@
+//! The house, tried as a whole, on its real binaries.
