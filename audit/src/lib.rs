@@ -1,1 +1,17 @@
 //! The log: tiles, checkpoints, proofs, and the keeper that alone may write it.
+//!
+//! The formats are C2SP's (signed-note, tlog-checkpoint, tlog-tiles, tlog-proof), so that others' tools read the log;
+//! what lies in it is ours ([`entry`], [`leaf`]) or shaped as Rekor's. Whoever relies on an entry holds it as
+//! [`recorded::Recorded`], which only a proof can make.
+
+pub mod checkpoint;
+pub mod config;
+pub mod door;
+pub mod entry;
+pub mod keys;
+pub mod leaf;
+pub mod merkle;
+pub mod note;
+pub mod reader;
+pub mod receipt;
+pub mod recorded;

@@ -1,0 +1,3 @@
+//! The keeper: the only writer of the log.
+
+fn main() {}

@@ -1,0 +1,116 @@
+//! Checkpoints (C2SP tlog-checkpoint): a log's name, its size and its root, signed by the log.
+
+use std::fmt;
+
+use artifact::digest::shortened;
+use artifact::key::Ed25519Key;
+
+use crate::merkle::{SIZE_LIMIT, TreeHash};
+use crate::note::{Note, NoteError, Vkey};
+
+/// Why a checkpoint was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// Not a note, or not signed by the log.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// Signed, and yet not three lines that say what a checkpoint says.
+    #[error("not a checkpoint: three lines, the log's name, its size and its root, are expected")]
+    Shape,
+    /// The checkpoint of another log.
+    #[error("a checkpoint of {found:?}, and {expected:?} is expected")]
+    Origin {
+        /// What was there.
+        found: String,
+        /// What the key is for.
+        expected: String,
+    },
+}
+
+/// A log's state. A claim, until it is in a [`SignedCheckpoint`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The log's name.
+    pub origin: String,
+    /// How many entries it has.
+    pub size: u64,
+    /// The root over them.
+    pub root: TreeHash,
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}\n{}\n", self.origin, self.size, self.root)
+    }
+}
+
+impl Checkpoint {
+    fn parse(text: &str) -> Result<Self, CheckpointError> {
+        let mut lines = text.split_terminator('\n');
+        let (Some(origin), Some(size), Some(root), None) = (lines.next(), lines.next(), lines.next(), lines.next())
+        else {
+            return Err(CheckpointError::Shape);
+        };
+        let checkpoint = Self {
+            origin: origin.to_owned(),
+            size: size.parse().map_err(|_| CheckpointError::Shape)?,
+            root: root.parse().map_err(|_| CheckpointError::Shape)?,
+        };
+        let empty = checkpoint.size == 0;
+        let sound = checkpoint.size <= SIZE_LIMIT && (empty == (checkpoint.root == TreeHash::empty()));
+        // Print again, compare: one spelling.
+        if sound && checkpoint.to_string() == text { Ok(checkpoint) } else { Err(CheckpointError::Shape) }
+    }
+}
+
+/// A checkpoint that its log has signed. There is no other way to have one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    checkpoint: Checkpoint,
+    note: String,
+}
+
+impl SignedCheckpoint {
+    /// Signs a log's state with its key; the key goes by the log's name.
+    ///
+    /// # Errors
+    /// A name that no log may have.
+    pub fn sign(checkpoint: Checkpoint, key: &Ed25519Key) -> Result<Self, CheckpointError> {
+        let note = Note::sign(&checkpoint.to_string(), &checkpoint.origin, key)?.to_string();
+        Ok(Self { checkpoint, note })
+    }
+
+    /// Verifies first, parses what was verified. Cosignatures of others may stand beside the log's.
+    ///
+    /// # Errors
+    /// Not signed by this log, or not a checkpoint of it.
+    pub fn open(note: &str, log: &Vkey) -> Result<Self, CheckpointError> {
+        let parsed = Note::parse(note)?;
+        let checkpoint = Checkpoint::parse(parsed.verify(log)?)?;
+        if checkpoint.origin != log.name() {
+            let found = shortened(&checkpoint.origin);
+            return Err(CheckpointError::Origin { found, expected: log.name().to_owned() });
+        }
+        Ok(Self { checkpoint, note: note.to_owned() })
+    }
+
+    /// How many entries the log has.
+    pub fn size(&self) -> u64 {
+        self.checkpoint.size
+    }
+
+    /// The root over them.
+    pub fn root(&self) -> &TreeHash {
+        &self.checkpoint.root
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &str {
+        &self.checkpoint.origin
+    }
+
+    /// The bytes as signed.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+}

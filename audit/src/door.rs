@@ -1,0 +1,83 @@
+//! The keeper's door: what it is asked, and what it answers.
+
+use artifact::digest::Base64;
+use artifact::failure::Failure;
+use serde::{Deserialize, Serialize};
+
+use crate::entry::Body;
+use crate::merkle::TreeHash;
+
+/// The most entries in one [`Ask::Append`]: a promotion's step writes fewer than ten.
+pub const SUBMISSIONS: usize = 64;
+
+/// The most proofs in one [`Ask::Prove`].
+pub const INDEXES: usize = 256;
+
+/// What the keeper is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ask {
+    /// Append these, in this order, all or none. What is answered is durable.
+    Append {
+        /// 1 to [`SUBMISSIONS`].
+        submissions: Vec<Submission>,
+        /// A size that whoever relies on the answer has seen: the answer proves consistency from there. 0: from nothing.
+        since: u64,
+    },
+    /// Prove, under the current checkpoint, what is there already.
+    Prove {
+        /// 0 to [`INDEXES`].
+        indexes: Vec<u64>,
+        /// As in [`Ask::Append`].
+        since: u64,
+    },
+}
+
+/// An entry to append.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, between a frame and its answer")]
+pub enum Submission {
+    /// One of ours: the keeper salts it, and keeps body and salt beside the log.
+    Body(Body),
+    /// A leaf shaped as Rekor's, verbatim.
+    Raw(Base64),
+}
+
+/// What the keeper answers after its Hello.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Ask::Append`].
+    Appended(Appended),
+    /// To [`Ask::Prove`].
+    Proved(Proved),
+    /// It could not be done. After `halt` the keeper ends.
+    Failed(Failure),
+}
+
+/// Entries that are durable, with the proof of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appended {
+    /// The index of the first; the others follow.
+    pub first: u64,
+    /// A receipt for each, all under one checkpoint.
+    pub receipts: Vec<String>,
+    /// The proof that this checkpoint's tree begins with the one of size `since`.
+    pub consistency: Vec<TreeHash>,
+    /// The salt of each that is ours.
+    pub salts: Vec<Option<Base64>>,
+}
+
+/// Proofs of what is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proved {
+    /// The size of the log.
+    pub size: u64,
+    /// A receipt for each index, all under the current checkpoint.
+    pub receipts: Vec<String>,
+    /// The proof that this checkpoint's tree begins with the one of size `since`.
+    pub consistency: Vec<TreeHash>,
+}

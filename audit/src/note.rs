@@ -1,0 +1,224 @@
+//! Signed notes (C2SP signed-note): text, and lines that say who signed it. Ed25519, type 0x01.
+
+use std::fmt;
+use std::str::FromStr;
+
+use artifact::digest::{hex, shortened, unhex};
+use artifact::key::{Ed25519Key, PublicKey};
+use base64ct::{Base64, Encoding as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// The most bytes of a note: a checkpoint with the sixteen signatures that everyone must accept, with room to spare.
+pub const LIMIT: usize = 64 << 10;
+
+/// The signature type of Ed25519 over the note's text.
+const ED25519: u8 = 1;
+
+/// An Ed25519 SubjectPublicKeyInfo in DER, up to the 32 bytes of the key (RFC 8410).
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Why a note, or a key for one, was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoteError {
+    /// Not a verifier key.
+    #[error("{0:?} is not a log's key: name+8 hexadecimal digits+base64 of 0x01 and an Ed25519 key")]
+    Vkey(String),
+    /// Not a name that a key may have.
+    #[error("{0:?} is not a log's name: no spaces, no +, no control characters, 1 to 255 bytes")]
+    Name(String),
+    /// Too long, or not spelled as a signed note is.
+    #[error("not a signed note: {0}")]
+    Shape(&'static str),
+    /// The key has not signed the note.
+    #[error("the note carries no signature of {0}")]
+    Unsigned(String),
+    /// The key's signature is there and wrong, or there twice.
+    #[error("the signature of {0} on the note does not verify: its text was changed, or another key signed it")]
+    Signature(String),
+}
+
+/// A key that verifies notes, with the name it goes by: `name+keyid+base64(0x01 ‖ key)`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Vkey {
+    name: String,
+    raw: [u8; 32],
+    key: PublicKey,
+}
+
+impl Vkey {
+    /// The verifier of what `key` signs under this name.
+    ///
+    /// # Errors
+    /// A name that no key may have.
+    pub fn new(name: &str, key: &Ed25519Key) -> Result<Self, NoteError> {
+        Self::from_raw(name, key.public_raw())
+    }
+
+    fn from_raw(name: &str, raw: [u8; 32]) -> Result<Self, NoteError> {
+        check_name(name)?;
+        let der = [&SPKI[..], &raw[..]].concat();
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", Base64::encode_string(&der));
+        // Refuses what is no point of the curve, and weak keys.
+        let key = pem.parse().map_err(|_| NoteError::Vkey(shortened(name)))?;
+        Ok(Self { name: name.to_owned(), raw, key })
+    }
+
+    /// The name: for a log, its origin.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The four bytes by which signature lines name the key.
+    pub fn id(&self) -> [u8; 4] {
+        key_id(&self.name, &self.raw)
+    }
+
+    /// The key itself.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+}
+
+fn key_id(name: &str, raw: &[u8; 32]) -> [u8; 4] {
+    let digest = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(raw).finalize();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+fn check_name(name: &str) -> Result<(), NoteError> {
+    let good =
+        (1..=255).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
+    if good { Ok(()) } else { Err(NoteError::Name(shortened(name))) }
+}
+
+impl fmt::Display for Vkey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let typed = [&[ED25519][..], &self.raw[..]].concat();
+        write!(f, "{}+{}+{}", self.name, hex(&self.id()), Base64::encode_string(&typed))
+    }
+}
+
+impl fmt::Debug for Vkey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Vkey {
+    type Err = NoteError;
+
+    fn from_str(text: &str) -> Result<Self, NoteError> {
+        let error = || NoteError::Vkey(shortened(text));
+        let mut parts = text.splitn(3, '+');
+        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return Err(error()) };
+        let id: [u8; 4] = unhex(id).ok_or_else(error)?;
+        let typed = Base64::decode_vec(key).map_err(|_| error())?;
+        let (&kind, raw) = typed.split_first().ok_or_else(error)?;
+        let raw: [u8; 32] = raw.try_into().map_err(|_| error())?;
+        if kind != ED25519 || id != key_id(name, &raw) {
+            return Err(error());
+        }
+        let vkey = Self::from_raw(name, raw)?;
+        if vkey.to_string() == text { Ok(vkey) } else { Err(error()) }
+    }
+}
+
+impl Serialize for Vkey {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vkey {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'_, str>>::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A note, parsed. What it says counts only after [`Note::verify`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<SignatureLine>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct SignatureLine {
+    name: String,
+    id: [u8; 4],
+    signature: Vec<u8>,
+}
+
+impl Note {
+    /// Signs a text, which ends with a newline.
+    ///
+    /// # Errors
+    /// A name no key may have, or a text no note may have.
+    pub fn sign(text: &str, name: &str, key: &Ed25519Key) -> Result<Self, NoteError> {
+        let vkey = Vkey::new(name, key)?;
+        let line =
+            SignatureLine { name: name.to_owned(), id: vkey.id(), signature: key.sign(text.as_bytes()).to_vec() };
+        let note = Self { text: text.to_owned(), signatures: vec![line] };
+        // What could not be read back is not signed.
+        if Self::parse(&note.to_string())? == note {
+            Ok(note)
+        } else {
+            Err(NoteError::Shape("its text can't be signed"))
+        }
+    }
+
+    /// Reads a note.
+    ///
+    /// # Errors
+    /// Another shape or another spelling.
+    pub fn parse(note: &str) -> Result<Self, NoteError> {
+        if note.len() > LIMIT {
+            return Err(NoteError::Shape("longer than 64 KiB"));
+        }
+        if note.contains(|c: char| c < ' ' && c != '\n') {
+            return Err(NoteError::Shape("a control character"));
+        }
+        let end = note.rfind("\n\n").ok_or(NoteError::Shape("no empty line before the signatures"))?;
+        let (text, lines) = (&note[..=end], &note[end + 2..]);
+        let lines = lines.strip_suffix('\n').ok_or(NoteError::Shape("its last line does not end"))?;
+        let signatures = lines.split('\n').map(SignatureLine::parse).collect::<Result<Vec<_>, _>>()?;
+        let parsed = Self { text: text.to_owned(), signatures };
+        if parsed.to_string() == note { Ok(parsed) } else { Err(NoteError::Shape("another spelling")) }
+    }
+
+    /// The text, once this key has signed it. Signatures of other keys are not looked at.
+    ///
+    /// # Errors
+    /// No signature of this key, one that does not verify, or more than one.
+    pub fn verify(&self, vkey: &Vkey) -> Result<&str, NoteError> {
+        let mut ours = self.signatures.iter().filter(|s| s.name == vkey.name && s.id == vkey.id());
+        match (ours.next(), ours.next()) {
+            (Some(one), None) if vkey.key.verify(self.text.as_bytes(), &one.signature).is_ok() => Ok(&self.text),
+            (None, _) => Err(NoteError::Unsigned(vkey.to_string())),
+            _ => Err(NoteError::Signature(vkey.to_string())),
+        }
+    }
+}
+
+impl SignatureLine {
+    fn parse(line: &str) -> Result<Self, NoteError> {
+        const SHAPE: NoteError = NoteError::Shape("a line after the text is no signature");
+        let (name, base64) = line.strip_prefix("— ").and_then(|l| l.split_once(' ')).ok_or(SHAPE)?;
+        check_name(name)?;
+        let bytes = Base64::decode_vec(base64).map_err(|_| SHAPE)?;
+        let (id, signature) = bytes.split_first_chunk().ok_or(SHAPE)?;
+        Ok(Self { name: name.to_owned(), id: *id, signature: signature.to_vec() })
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        for line in &self.signatures {
+            let bytes = [&line.id[..], &line.signature[..]].concat();
+            writeln!(f, "— {} {}", line.name, Base64::encode_string(&bytes))?;
+        }
+        Ok(())
+    }
+}
