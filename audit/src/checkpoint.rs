@@ -114,3 +114,47 @@ impl SignedCheckpoint {
         &self.note
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::note::Note;
+
+    fn key() -> Ed25519Key {
+        Ed25519Key::from_seed(&[7; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back() {
+        let log = Vkey::new("a.example/log", &key()).unwrap();
+        let checkpoint = Checkpoint { origin: "a.example/log".into(), size: 3, root: TreeHash::leaf(b"x") };
+        let signed = SignedCheckpoint::sign(checkpoint, &key()).unwrap();
+        assert_eq!(SignedCheckpoint::open(signed.note(), &log).unwrap(), signed);
+        assert_eq!((signed.size(), signed.origin()), (3, "a.example/log"));
+        let theirs = tlog_tiles::Checkpoint::from_bytes(&signed.checkpoint.to_string().into_bytes()).unwrap();
+        assert_eq!((theirs.size(), theirs.hash().0), (3, *signed.root().raw()));
+        let other = Vkey::new("a.example/log", &Ed25519Key::from_seed(&[8; 32]).unwrap()).unwrap();
+        assert!(SignedCheckpoint::open(signed.note(), &other).is_err());
+    }
+
+    #[test]
+    fn what_is_signed_is_a_checkpoint_or_nothing() {
+        let (log, root, none) = (Vkey::new("a.example/log", &key()).unwrap(), TreeHash::leaf(b"x"), TreeHash::empty());
+        for wrong in [
+            format!("b.example/log\n3\n{root}\n"),
+            format!("a.example/log\n03\n{root}\n"),
+            format!("a.example/log\n+3\n{root}\n"),
+            format!("a.example/log\n-3\n{root}\n"),
+            format!("a.example/log\n3\n{root}\nextension\n"),
+            format!("a.example/log\n3\n{root}\n\n"),
+            format!("a.example/log\n3\n{}\n", &root.to_string()[4..]),
+            format!("a.example/log\n{}\n{root}\n", SIZE_LIMIT + 1),
+            format!("a.example/log\n0\n{root}\n"),
+            format!("a.example/log\n3\n{none}\n"),
+            "a.example/log\n3\n".to_owned(),
+        ] {
+            let note = Note::sign(&wrong, "a.example/log", &key()).unwrap().to_string();
+            assert!(SignedCheckpoint::open(&note, &log).is_err(), "{wrong}");
+        }
+    }
+}

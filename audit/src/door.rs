@@ -52,7 +52,7 @@ pub enum Answer {
     Appended(Appended),
     /// To [`Ask::Prove`].
     Proved(Proved),
-    /// It could not be done. After `halt` the keeper ends.
+    /// It could not be done. When a write failed, or the log is not what was recorded, the keeper ends.
     Failed(Failure),
 }
 

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-use artifact::digest::{Base64, DigestError};
-use artifact::failure::Failure;
+use artifact::digest::DigestError;
 use artifact::json::{self, JsonError};
-use artifact::key::KeyId;
 use artifact::lane::LaneName;
-use artifact::name::{ProjectName, Repository, Tag};
-use artifact::statement::comparison::{Difference, Level};
-use artifact::statement::permit::Terms;
+use artifact::name::ProjectName;
 use artifact::{CommitId, Digest, Moment};
 use serde::{Deserialize, Serialize};
+
+mod kinds;
+
+pub use kinds::{
+    Attempt, Body, Bundle, Facts, Failed, Halted, Kind, Opened, Permit, Posture, Rebuild, Refusal, Release, Signature,
+};
 
 /// The most bytes of a body: facts with every piece of evidence as received are some hundreds of kilobytes.
 pub const LIMIT: usize = 2 << 20;
@@ -68,272 +70,6 @@ pub struct Reason {
     pub code: String,
     /// The thing, the cause, and what would mend it.
     pub message: String,
-}
-
-/// A kind of entry: one of [`Body`]'s.
-pub trait Kind: Sized + Into<Body> {
-    /// The number in the leaf, 1 to 31. A change of meaning is a new number.
-    const KIND: u8;
-    /// What it is called.
-    const NAME: &'static str;
-
-    /// The body, if it is of this kind.
-    fn from_body(body: Body) -> Option<Self>;
-}
-
-macro_rules! kinds {
-    ($($number:literal $name:literal $(#[$doc:meta])* $kind:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)+ })+) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-            #[serde(rename_all = "camelCase", deny_unknown_fields)]
-            pub struct $kind {
-                $($(#[$field_doc])* pub $field: $type,)+
-            }
-
-            impl Kind for $kind {
-                const KIND: u8 = $number;
-                const NAME: &'static str = $name;
-
-                fn from_body(body: Body) -> Option<Self> {
-                    match body {
-                        Body::$kind(body) => Some(body),
-                        _ => None,
-                    }
-                }
-            }
-
-            impl From<$kind> for Body {
-                fn from(body: $kind) -> Self {
-                    Self::$kind(body)
-                }
-            }
-        )+
-
-        /// The body of one of our entries.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(tag = "kind")]
-        pub enum Body {
-            $($(#[$doc])* #[serde(rename = $name)] $kind($kind),)+
-        }
-
-        impl Body {
-            /// The number of its kind.
-            pub fn kind(&self) -> u8 {
-                match self { $(Self::$kind(_) => $number,)+ }
-            }
-
-            /// What its kind is called.
-            pub fn name(&self) -> &'static str {
-                match self { $(Self::$kind(_) => $name,)+ }
-            }
-
-            /// What the kind of this number is called; `None` for one that this program does not know.
-            pub fn name_of(kind: u8) -> Option<&'static str> {
-                match kind { $($number => Some($name),)+ _ => None }
-            }
-        }
-    };
-}
-
-kinds! {
-    1 "opened"
-    /// A promotion began: a commit, the image CI left for it, and the evidence that spoke of it.
-    Opened {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The lane.
-        lane: LaneName,
-        /// Whether this perimeter is one for trying.
-        trial: bool,
-        /// The project.
-        project: ProjectName,
-        /// The commit.
-        commit: CommitId,
-        /// The manifest of the image CI left; `null`: there was none.
-        candidate: Option<Digest>,
-        /// The digest over the digests of the evidence, as intake works it out.
-        evidence: Digest,
-        /// The digest of the coordinator's rules.
-        rules: Digest,
-        /// When.
-        at: Moment,
-    }
-
-    2 "facts"
-    /// Intake sealed a dossier and stated what it saw.
-    Facts {
-        /// The promotion.
-        promotion: PromotionId,
-        /// Intake's signed facts.
-        envelope: Base64,
-        /// The commit object without its header: its signature can be checked again.
-        commit_object: Base64,
-        /// The test results as received, in the order of the facts.
-        results: Vec<Base64>,
-        /// The dossier.
-        dossier: Digest,
-        /// When.
-        at: Moment,
-    }
-
-    3 "rebuild"
-    /// A comparer packed what was built, and compared it.
-    Rebuild {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The signed comparison.
-        comparison: Base64,
-        /// The signed provenance.
-        provenance: Base64,
-        /// The level, as the comparison says.
-        level: Level,
-        /// The manifest of the rebuild.
-        rebuild: Digest,
-        /// When.
-        at: Moment,
-    }
-
-    4 "permit"
-    /// Policy permitted, on these terms.
-    Permit {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The terms.
-        terms: Terms,
-    }
-
-    5 "refusal"
-    /// Policy refused.
-    Refusal {
-        /// The promotion.
-        promotion: PromotionId,
-        /// Every reason.
-        reasons: Vec<Reason>,
-        /// How the candidate differs from the rebuild, as far as the comparison lists it.
-        differences: Vec<Difference>,
-        /// How many differences there are.
-        differences_total: u64,
-        /// How two runs of the recipe differ, as far as the comparison lists it.
-        run_differences: Vec<Difference>,
-        /// How many there are.
-        run_differences_total: u64,
-        /// The digest of the rules.
-        rules: Digest,
-        /// When.
-        at: Moment,
-    }
-
-    6 "failed"
-    /// A room could not do its part.
-    Failed {
-        /// The promotion.
-        promotion: PromotionId,
-        /// What the room said.
-        failure: Failure,
-        /// When.
-        at: Moment,
-    }
-
-    7 "attempt"
-    /// The signer is about to sign: recorded before it asks for a signature.
-    Attempt {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The attempt: 16 random bytes in hexadecimal.
-        id: String,
-        /// The index of the permit's entry.
-        permit: u64,
-        /// The digests of what will be signed.
-        statements: Vec<Digest>,
-        /// When.
-        at: Moment,
-    }
-
-    8 "signature"
-    /// A signature was made.
-    Signature {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The attempt's id.
-        attempt: String,
-        /// The media type of what was signed.
-        payload_type: String,
-        /// What was signed: the payload of an envelope, or the exact bytes where there is none.
-        payload: Base64,
-        /// The signature.
-        signature: Base64,
-        /// The key.
-        key: KeyId,
-        /// Where that key is kept: `file`.
-        key_kept: String,
-        /// When.
-        at: Moment,
-    }
-
-    9 "bundle"
-    /// A Sigstore bundle was assembled. What is attached to the image is these very bytes.
-    Bundle {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The attempt's id.
-        attempt: String,
-        /// The manifest it speaks of.
-        subject: Digest,
-        /// The type of the statement in it.
-        predicate_type: String,
-        /// The bundle, verbatim.
-        bundle: Base64,
-        /// When.
-        at: Moment,
-    }
-
-    10 "release"
-    /// An image was published, read back and verified.
-    Release {
-        /// The promotion.
-        promotion: PromotionId,
-        /// The lane.
-        lane: LaneName,
-        /// Whether this perimeter is one for trying.
-        trial: bool,
-        /// The project.
-        project: ProjectName,
-        /// The attempt's id.
-        attempt: String,
-        /// The index of the permit's entry.
-        permit: u64,
-        /// The manifest.
-        digest: Digest,
-        /// Where.
-        repository: Repository,
-        /// Under which tags.
-        tags: Vec<Tag>,
-        /// What the tags named before, by the log.
-        previous: Option<Digest>,
-        /// The manifests that were attached to it.
-        referrers: Vec<Digest>,
-        /// When.
-        at: Moment,
-    }
-
-    11 "posture"
-    /// What the rooms said of themselves, and of what confines them.
-    Posture {
-        /// Each room's Hello, as the room wrote it.
-        hellos: Vec<serde_json::Value>,
-        /// When.
-        at: Moment,
-    }
-
-    12 "halted"
-    /// The house stopped, and a person must look.
-    Halted {
-        /// What was wrong.
-        failure: Failure,
-        /// When.
-        at: Moment,
-    }
 }
 
 impl Body {
@@ -396,5 +132,69 @@ fn bounded(bytes: &[u8]) -> Result<(), JsonError> {
     match bytes.len() {
         len if len > LIMIT => Err(JsonError::TooLarge { what: "entry", len, limit: LIMIT }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened() -> Opened {
+        let digest = |text: &[u8]| Digest::of(text);
+        let (lane, project) = (LaneName::Public, "hello".parse().unwrap());
+        let commit = "4b825dc642cb6eb9a060e54bf8d69288fbee4904".parse().unwrap();
+        let promotion = PromotionId::of(&lane, &project, &commit, None, &digest(b"e"), &digest(b"r"));
+        let at = "2026-11-23T10:00:00Z".parse().unwrap();
+        Opened {
+            promotion,
+            lane,
+            trial: true,
+            project,
+            commit,
+            candidate: None,
+            evidence: digest(b"e"),
+            rules: digest(b"r"),
+            at,
+        }
+    }
+
+    #[test]
+    fn a_body_has_one_spelling() {
+        let body = Body::from(opened());
+        let bytes = body.to_bytes().unwrap();
+        assert_eq!(Body::parse(&bytes).unwrap(), body);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(r#""kind":"opened""#), "{text}");
+        for wrong in [
+            text.replace("true", "true "),
+            text.replace(r#""kind":"opened""#, r#""kind":"opened","more":1"#),
+            text.replace(r#""candidate":null,"#, ""),
+            text.replace(r#""kind":"opened""#, r#""kind":"permit""#),
+            text.replace(r#""kind":"opened","#, ""),
+            format!("{text}\n"),
+        ] {
+            assert_ne!(wrong, text);
+            assert!(Body::parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_the_kinds_stay() {
+        let names: Vec<_> = (0..=31).filter_map(Body::name_of).collect();
+        let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted";
+        assert_eq!(names.join(" "), expected);
+        assert_eq!((Body::name_of(0), Body::name_of(1), Body::name_of(12)), (None, Some("opened"), Some("halted")));
+        assert_eq!((Body::from(opened()).kind(), Opened::KIND, Release::KIND), (1, 1, 10));
+    }
+
+    #[test]
+    fn another_input_is_another_promotion() {
+        let o = opened();
+        let id = |candidate: Option<&Digest>, evidence, rules| {
+            PromotionId::of(&o.lane, &o.project, &o.commit, candidate, evidence, rules)
+        };
+        assert_eq!(id(None, &o.evidence, &o.rules), o.promotion);
+        assert_ne!(id(Some(&o.rules), &o.evidence, &o.rules), o.promotion);
+        assert_ne!(id(None, &o.rules, &o.evidence), o.promotion);
     }
 }

@@ -7,7 +7,9 @@
 pub mod checkpoint;
 pub mod config;
 pub mod door;
+pub mod edge;
 pub mod entry;
+pub mod keeper;
 pub mod keys;
 pub mod leaf;
 pub mod merkle;
@@ -15,3 +17,6 @@ pub mod note;
 pub mod reader;
 pub mod receipt;
 pub mod recorded;
+mod store;
+pub mod tile;
+mod tiles;

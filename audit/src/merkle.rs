@@ -271,3 +271,6 @@ pub fn prove_consistency<E>(old: u64, new: u64, node: Nodes<'_, E>) -> Result<Ve
     proof.reverse();
     Ok(proof)
 }
+
+#[cfg(test)]
+mod tests;

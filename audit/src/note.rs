@@ -222,3 +222,77 @@ impl fmt::Display for Note {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of golang.org/x/mod/sumdb/note, which signed-note was written from.
+    const GO_VKEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+    const GO_NOTE: &str = "If you think cryptography is the answer to your problem,\n\
+                           then you don't know what your problem is.\n\n\
+                           — PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n";
+
+    #[test]
+    fn the_golden_note_verifies() {
+        let (vkey, note) = (GO_VKEY.parse::<Vkey>().unwrap(), Note::parse(GO_NOTE).unwrap());
+        assert_eq!(vkey.to_string(), GO_VKEY);
+        assert_eq!(vkey.name(), "PeterNeumann");
+        assert!(note.verify(&vkey).unwrap().ends_with("what your problem is.\n"));
+        assert_eq!(note.to_string(), GO_NOTE);
+    }
+
+    #[test]
+    fn no_byte_of_a_note_can_be_another() {
+        let vkey: Vkey = GO_VKEY.parse().unwrap();
+        for n in 0..GO_NOTE.len() {
+            for flip in [1, 0x20, 0x80] {
+                let mut bytes = GO_NOTE.as_bytes().to_vec();
+                bytes[n] ^= flip;
+                let held =
+                    String::from_utf8(bytes).is_ok_and(|t| Note::parse(&t).is_ok_and(|n| n.verify(&vkey).is_ok()));
+                assert!(!held, "byte {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_verifier_key_has_one_spelling() {
+        for wrong in [
+            "",
+            "PeterNeumann",
+            "PeterNeumann+c74f20a3",
+            "PeterNeumann+C74F20A3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "PeterNeumann+c74f20a4+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "OtherNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW ",
+            "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TX",
+        ] {
+            assert!(wrong.parse::<Vkey>().is_err(), "{wrong}");
+        }
+        // A witness's key (type 4) signs something else.
+        let typed = [&[4][..], &[9; 32][..]].concat();
+        assert!(format!("w+00000000+{}", Base64::encode_string(&typed)).parse::<Vkey>().is_err());
+    }
+
+    #[test]
+    fn other_signatures_may_stand_beside_and_ours_only_once() {
+        let (key, other) = (Ed25519Key::generate().unwrap(), Ed25519Key::generate().unwrap());
+        let (ours, theirs) = (Vkey::new("a.example/log", &key).unwrap(), Vkey::new("a.example/log", &other).unwrap());
+        let note = Note::sign("text\n", "a.example/log", &key).unwrap().to_string();
+        let more = Note::sign("text\n", "a.example/log", &other).unwrap().to_string();
+        let line = |note: &str| note.split("\n\n").nth(1).unwrap().to_owned();
+        let both = note.clone() + &line(&more);
+        assert!(Note::parse(&both).unwrap().verify(&ours).is_ok());
+        assert!(Note::parse(&both).unwrap().verify(&theirs).is_ok());
+        assert!(matches!(Note::parse(&note).unwrap().verify(&theirs), Err(NoteError::Unsigned(_))));
+        let twice = note.clone() + &line(&note);
+        assert!(matches!(Note::parse(&twice).unwrap().verify(&ours), Err(NoteError::Signature(_))));
+        for wrong in ["text", "text\r\n", ""] {
+            assert!(Note::sign(wrong, "a.example/log", &key).is_err(), "{wrong:?}");
+        }
+        for wrong in ["", "a b", "a+b", "a\u{2003}b", "a\nb"] {
+            assert!(Vkey::new(wrong, &key).is_err(), "{wrong:?}");
+        }
+    }
+}

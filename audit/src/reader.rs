@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use artifact::failure::Failure;
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::edge::{self, Edge};
 use crate::entry::Body;
-use crate::leaf::{LeafError, RekorLeaf, Salt};
-use crate::merkle::TreeHash;
+use crate::leaf::{Leaf, LeafError, RekorLeaf, Salt};
+use crate::merkle::{self, ProofError, TreeHash};
 use crate::note::Vkey;
 use crate::receipt::Receipt;
 use crate::recorded::Proven;
+use crate::tile;
+use crate::tiles::{self, Tiles};
 
 /// Why a log was not read.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,24 @@ pub enum LogError {
         index: u64,
         /// What is wrong with it.
         cause: LeafError,
+    },
+    /// The tiles changed after they were read.
+    #[error("no proof for {asked} among {size} entries can be made from the tiles ({cause}): they were changed")]
+    Unproved {
+        /// How many entries there are.
+        size: u64,
+        /// What was asked for.
+        asked: u64,
+        /// What is wrong with the proof.
+        cause: ProofError,
+    },
+    /// The log does not begin with what an older checkpoint says.
+    #[error(
+        "the log does not begin with the {older} entries of the older checkpoint: it was rewritten, or there are two"
+    )]
+    Forked {
+        /// The older checkpoint's size.
+        older: u64,
     },
     /// An entry or a size that the log does not have.
     #[error("the log has {size} entries, and {asked} was asked for")]
@@ -116,6 +137,7 @@ impl Entry {
 pub struct Log {
     folder: PathBuf,
     checkpoint: SignedCheckpoint,
+    edge: Edge,
 }
 
 impl Log {
@@ -127,13 +149,45 @@ impl Log {
     pub fn fold<T>(
         folder: &Path,
         log: &Vkey,
-        _state: T,
-        _step: impl FnMut(&mut T, Entry),
+        state: T,
+        step: impl FnMut(&mut T, Entry),
     ) -> Result<(Self, T), LogError> {
-        let path = folder.join("checkpoint");
-        let note = std::fs::read_to_string(&path).map_err(|cause| LogError::Io { path: path.clone(), cause })?;
-        SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path: path.clone(), cause })?;
-        Err(LogError::Broken { path, what: "reading is not written yet".into() })
+        let path = folder.join(tile::CHECKPOINT);
+        let note = tiles::read_note(&path)?.ok_or_else(|| tiles::broken(&path, "missing"))?;
+        let checkpoint =
+            SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path: path.clone(), cause })?;
+        Self::fold_at(folder, checkpoint, state, step)
+    }
+
+    /// As [`Log::fold`], at a checkpoint that need not be the folder's.
+    ///
+    /// # Errors
+    /// As [`Log::fold`].
+    pub fn fold_at<T>(
+        folder: &Path,
+        checkpoint: SignedCheckpoint,
+        mut state: T,
+        mut step: impl FnMut(&mut T, Entry),
+    ) -> Result<(Self, T), LogError> {
+        let (mut edge, tiles) = (Edge::default(), Tiles::new(folder, checkpoint.size()));
+        for n in 0..checkpoint.size().div_ceil(tile::WIDTH as u64) {
+            for leaf in tiles.bundle(n)? {
+                let index = edge.size();
+                for completed in edge.push(TreeHash::leaf(&leaf)) {
+                    compare(&tiles, &completed)?;
+                }
+                let content = content(&tiles, &leaf).map_err(|cause| cause.of_entry(index))?;
+                step(&mut state, Entry { index, content });
+            }
+        }
+        for partial in edge.partials() {
+            compare(&tiles, &partial)?;
+        }
+        if edge.size() != checkpoint.size() || edge.root() != *checkpoint.root() {
+            let what = "its root is not the one over the entries that lie here: entries were changed, or it was";
+            return Err(tiles::broken(&folder.join(tile::CHECKPOINT), what));
+        }
+        Ok((Self { folder: folder.to_owned(), checkpoint, edge }, state))
     }
 
     /// Reads and verifies all of it into memory.
@@ -154,27 +208,104 @@ impl Log {
         &self.checkpoint
     }
 
-    /// A receipt for an entry, verified before it is given.
-    ///
-    /// # Errors
-    /// No such entry, or tiles that changed since they were read.
-    pub fn prove(&self, index: u64) -> Result<Receipt, LogError> {
-        Err(LogError::Range { size: self.checkpoint.size(), asked: index })
+    /// The right edge of its tree.
+    pub fn edge(&self) -> &Edge {
+        &self.edge
     }
 
-    /// The proof that this log begins with the one of another size, verified before it is given.
-    ///
-    /// # Errors
-    /// A size that is larger, or tiles that changed since they were read.
-    pub fn prove_since(&self, size: u64) -> Result<Vec<TreeHash>, LogError> {
-        Err(LogError::Range { size: self.checkpoint.size(), asked: size })
+    /// Proofs from its tiles.
+    pub fn prover(&self) -> Prover {
+        Prover::new(&self.folder, self.checkpoint.clone())
+    }
+}
+
+/// Compares a tile with what the entries say it is.
+fn compare(tiles: &Tiles, (level, n, expected): &edge::Tile) -> Result<(), LogError> {
+    let (path, hashes) = tiles.hashes(*level, *n)?;
+    if hashes == *expected {
+        Ok(())
+    } else {
+        Err(tiles::broken(&path, "not the hashes of the entries: it was changed"))
+    }
+}
+
+/// What an entry is: its body by its digest, for one of ours.
+fn content(tiles: &Tiles, leaf: &[u8]) -> Result<Content, LogError> {
+    // The caller knows the index.
+    let broken = |cause| LogError::Entry { index: 0, cause };
+    match Leaf::parse(leaf).map_err(broken)? {
+        Leaf::Rekor(leaf) => Ok(Content::Rekor(leaf)),
+        Leaf::Ours(commitment) => {
+            let (salt, bytes) = tiles.body(commitment.digest())?;
+            let body = commitment.open(&salt, &bytes).map_err(broken)?;
+            Ok(Content::Ours { body, bytes, salt })
+        }
+    }
+}
+
+impl LogError {
+    fn of_entry(self, index: u64) -> Self {
+        match self {
+            Self::Entry { cause, .. } => Self::Entry { index, cause },
+            other => other,
+        }
+    }
+}
+
+/// Makes proofs under one checkpoint from a log's tiles, and verifies each before it is given.
+#[derive(Debug)]
+pub struct Prover {
+    tiles: Tiles,
+    checkpoint: SignedCheckpoint,
+}
+
+impl Prover {
+    /// For a log's folder and a checkpoint of it.
+    pub fn new(folder: &Path, checkpoint: SignedCheckpoint) -> Self {
+        Self { tiles: Tiles::new(folder, checkpoint.size()), checkpoint }
     }
 
-    /// Verifies that this log begins with what an older checkpoint says.
+    /// A receipt for an entry.
+    ///
+    /// # Errors
+    /// No such entry, or tiles that are not what the checkpoint says.
+    pub fn prove(&mut self, index: u64) -> Result<Receipt, LogError> {
+        let (size, root) = (self.checkpoint.size(), *self.checkpoint.root());
+        if index >= size {
+            return Err(LogError::Range { size, asked: index });
+        }
+        let leaf = self.tiles.node(0, index)?;
+        let proof = merkle::prove_inclusion(index, size, &mut |height, n| self.tiles.node(height, n))?;
+        merkle::verify_inclusion(&leaf, index, size, &proof, &root).map_err(|cause| self.unproved(index, cause))?;
+        Ok(Receipt { extra: None, index, proof, checkpoint: self.checkpoint.note().to_owned() })
+    }
+
+    /// The root that the log had at a smaller size, and the proof that it begins with that.
+    ///
+    /// # Errors
+    /// A larger size, or tiles that are not what the checkpoint says.
+    pub fn prove_since(&mut self, older: u64) -> Result<(TreeHash, Vec<TreeHash>), LogError> {
+        let (size, root) = (self.checkpoint.size(), *self.checkpoint.root());
+        if older > size {
+            return Err(LogError::Range { size, asked: older });
+        }
+        let old_root = merkle::root(older, &mut |height, n| self.tiles.node(height, n))?;
+        let proof = merkle::prove_consistency(older, size, &mut |height, n| self.tiles.node(height, n))?;
+        merkle::verify_consistency((older, &old_root), (size, &root), &proof)
+            .map_err(|cause| self.unproved(older, cause))?;
+        Ok((old_root, proof))
+    }
+
+    /// Verifies that the log begins with what an older checkpoint says.
     ///
     /// # Errors
     /// When it does not.
-    pub fn begins_with(&self, older: &SignedCheckpoint) -> Result<(), LogError> {
-        Err(LogError::Range { size: self.checkpoint.size(), asked: older.size() })
+    pub fn begins_with(&mut self, older: &SignedCheckpoint) -> Result<(), LogError> {
+        let (root, _) = self.prove_since(older.size())?;
+        if root == *older.root() { Ok(()) } else { Err(LogError::Forked { older: older.size() }) }
+    }
+
+    fn unproved(&self, asked: u64, cause: ProofError) -> LogError {
+        LogError::Unproved { size: self.checkpoint.size(), asked, cause }
     }
 }

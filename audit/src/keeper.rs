@@ -1,0 +1,339 @@
+//! The keeper: the only writer of a log.
+//!
+//! An append writes bodies, bundles and tiles; when they are durable, the new checkpoint in `own`; when that is, the
+//! same in the log's folder; and only then it is acknowledged. `own/checkpoint` is the truth: what lies beyond it was
+//! never acknowledged and is written over, and the one in the folder is at most one append behind. At start the whole
+//! log is read by the code that everybody reads it with. Whatever can't be explained by an interrupted append halts.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifact::digest::Base64;
+use artifact::failure::Failure;
+use artifact::key::Ed25519Key;
+
+use crate::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::door::{Answer, Appended, Ask, INDEXES, Proved, SUBMISSIONS, Submission};
+use crate::edge::Edge;
+use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
+use crate::merkle::{SIZE_LIMIT, TreeHash};
+use crate::note::Vkey;
+use crate::reader::{Log, LogError, Prover};
+use crate::store::{self, Batch, Store};
+use crate::tile;
+use crate::tiles::{self, Tiles};
+
+/// A log, opened for writing. It holds the lock until it goes.
+#[derive(Debug)]
+pub struct Keeper {
+    tiles: PathBuf,
+    own: PathBuf,
+    key: Ed25519Key,
+    vkey: Vkey,
+    store: Store,
+    checkpoint: SignedCheckpoint,
+    edge: Edge,
+    /// The entries of the partial bundle.
+    tail: Vec<Vec<u8>>,
+    /// A write failed: what is on the disk is known only after it was read again.
+    lost: bool,
+    _lock: File,
+}
+
+impl Keeper {
+    /// Opens a log, or begins one: waits for the lock, reads and verifies all there is. `tiles` and `own` exist.
+    ///
+    /// # Errors
+    /// A halt when what lies there is not what was recorded.
+    pub fn open(tiles: &Path, own: &Path, origin: &str) -> Result<Self, Failure> {
+        let lock = store::lock(&own.join("lock")).map_err(|e| unwritten(&own.join("lock"), &e))?;
+        let mut store = Store::default();
+        let key = key(tiles, own, &mut store)?;
+        let vkey = Vkey::new(origin, &key)
+            .map_err(|e| Failure::never("keeper-config", format!("keeper.toml, origin: {e}")))?;
+        let checkpoint = recover(tiles, own, &key, &vkey, &mut store)?;
+        let (log, ()) = Log::fold_at(tiles, checkpoint, (), |(), _| {})?;
+        publish(tiles, &log, &vkey, &mut store)?;
+        let (checkpoint, edge) = (log.checkpoint().clone(), log.edge().clone());
+        let tail = tail(tiles, &edge)?;
+        let (tiles, own) = (tiles.to_owned(), own.to_owned());
+        Ok(Self { tiles, own, key, vkey, store, checkpoint, edge, tail, lost: false, _lock: lock })
+    }
+
+    /// The key that verifies this log.
+    pub fn vkey(&self) -> &Vkey {
+        &self.vkey
+    }
+
+    /// The current checkpoint.
+    pub fn checkpoint(&self) -> &SignedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// Does what is asked. After a failure to write, or a halt, every further ask fails: end, and open it again.
+    pub fn answer(&mut self, ask: Ask) -> Answer {
+        let answer = match ask {
+            Ask::Append { submissions, since } => self.append(submissions, since).map(Answer::Appended),
+            Ask::Prove { indexes, since } => self.prove(&indexes, since).map(Answer::Proved),
+        };
+        answer.unwrap_or_else(Answer::Failed)
+    }
+
+    /// Whether this keeper has to end, and the log to be opened again.
+    pub fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// Appends all of these, durably, or none.
+    ///
+    /// # Errors
+    /// Submissions that can't be entries; a disk that can't be written; a log that is not what was recorded.
+    pub fn append(&mut self, submissions: Vec<Submission>, since: u64) -> Result<Appended, Failure> {
+        self.check(since)?;
+        if submissions.is_empty() || submissions.len() > SUBMISSIONS {
+            let message = format!("{} entries at once, and 1 to {SUBMISSIONS} are taken", submissions.len());
+            return Err(Failure::never("bad-submission", message));
+        }
+        if self.edge.size() + submissions.len() as u64 > SIZE_LIMIT {
+            return Err(Failure::never("log-full", format!("the log would have more than {SIZE_LIMIT} entries")));
+        }
+        let prepared = submissions.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>();
+        let prepared = prepared.map_err(|e| Failure::never("bad-submission", e))?;
+
+        let first = self.edge.size();
+        let salts = prepared.iter().map(|p| p.salt().map(|salt| Base64(salt.raw().to_vec()))).collect();
+        let last = first + prepared.len() as u64;
+        self.write(prepared).inspect_err(|_| self.lost = true)?;
+        let Proved { receipts, consistency, .. } = self.prove(&Vec::from_iter(first..last), since)?;
+        Ok(Appended { first, receipts, consistency, salts })
+    }
+
+    /// Proves what is there.
+    ///
+    /// # Errors
+    /// An entry or a size that is not there; tiles that are not what was recorded.
+    pub fn prove(&mut self, indexes: &[u64], since: u64) -> Result<Proved, Failure> {
+        self.check(since)?;
+        let size = self.edge.size();
+        if indexes.len() > INDEXES || indexes.iter().any(|index| *index >= size) {
+            let message = format!("{} proofs of a log with {size} entries; at most {INDEXES} at once", indexes.len());
+            return Err(Failure::never("bad-indexes", message));
+        }
+        let mut prover = Prover::new(&self.tiles, self.checkpoint.clone());
+        let mut prove = || -> Result<_, LogError> {
+            let (_, consistency) = prover.prove_since(since)?;
+            let receipts = indexes.iter().map(|index| prover.prove(*index).map(|r| r.to_string()));
+            Ok((receipts.collect::<Result<Vec<_>, _>>()?, consistency))
+        };
+        let (receipts, consistency) = prove().inspect_err(|_| self.lost = true)?;
+        Ok(Proved { size, receipts, consistency })
+    }
+
+    fn check(&self, since: u64) -> Result<(), Failure> {
+        let size = self.edge.size();
+        if self.lost {
+            return Err(Failure::later(
+                "log-lost",
+                "an earlier write or read failed; start again: the log is read anew",
+            ));
+        }
+        if since > size {
+            let message = format!(
+                "the asker has seen {since} entries, and the log has {size}: it was rolled back. \
+                 Restore the newest copy of the log's folder and of the keeper's own"
+            );
+            return Err(Failure::halt("log-rolled-back", message));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, prepared: Vec<Prepared>) -> Result<(), Failure> {
+        let (mut edge, mut tail) = (self.edge.clone(), self.tail.clone());
+        let (mut batch, mut superseded) = (Batch::default(), Vec::new());
+        for entry in prepared {
+            if let Prepared::Ours { commitment, salt, body } = &entry {
+                let path = self.tiles.join(tiles::body_path(commitment.digest()));
+                batch.put(path, tiles::body_to_bytes(salt, body));
+            }
+            let leaf = entry.into_leaf();
+            let completed = edge.push(TreeHash::leaf(&leaf));
+            tail.push(leaf);
+            for (level, n, hashes) in completed {
+                if level == 0 {
+                    let entries = std::mem::take(&mut tail);
+                    batch.put(self.tiles.join(tile::bundle_path(n, tile::WIDTH)), tile::bundle_to_bytes(&entries));
+                    superseded.push(tile::bundle_path(n, tile::WIDTH));
+                }
+                batch.put(self.tiles.join(tile::path(level, n, tile::WIDTH)), tile::hashes_to_bytes(&hashes));
+                superseded.push(tile::path(level, n, tile::WIDTH));
+            }
+        }
+        if !tail.is_empty() {
+            let n = edge.size() / tile::WIDTH as u64;
+            batch.put(self.tiles.join(tile::bundle_path(n, tail.len())), tile::bundle_to_bytes(&tail));
+        }
+        let before: Vec<_> = self.edge.partials().collect();
+        for (level, n, hashes) in edge.partials().filter(|partial| !before.contains(partial)) {
+            batch.put(self.tiles.join(tile::path(level, n, hashes.len())), tile::hashes_to_bytes(&hashes));
+        }
+        let origin = self.vkey.name().to_owned();
+        let checkpoint = SignedCheckpoint::sign(Checkpoint { origin, size: edge.size(), root: edge.root() }, &self.key)
+            .map_err(|e| Failure::halt("log-key", e))?;
+
+        // Entries first, all of them durable; then what says that they are there, for us and for everyone.
+        self.store.write(batch).map_err(|e| unwritten(&self.tiles, &e))?;
+        put_checkpoint(&self.own, &checkpoint, &mut self.store)?;
+        put_checkpoint(&self.tiles, &checkpoint, &mut self.store)?;
+        (self.edge, self.tail, self.checkpoint) = (edge, tail, checkpoint);
+        for path in superseded {
+            // A reader at an older size takes the full file. One that stays behind is only in the way.
+            let _ = std::fs::remove_dir_all(self.tiles.join(format!("{path}.p")));
+        }
+        Ok(())
+    }
+}
+
+/// A submission that can be an entry.
+enum Prepared {
+    Ours { commitment: Commitment, salt: Salt, body: Vec<u8> },
+    Rekor(RekorLeaf),
+}
+
+impl Prepared {
+    fn new(submission: Submission) -> Result<Self, LeafError> {
+        match submission {
+            Submission::Raw(bytes) => RekorLeaf::parse(bytes.0).map(Self::Rekor),
+            Submission::Body(body) => {
+                let (bytes, salt) = (body.to_bytes()?, Salt::generate()?);
+                Ok(Self::Ours { commitment: Commitment::to(body.kind(), &salt, &bytes), salt, body: bytes })
+            }
+        }
+    }
+
+    fn salt(&self) -> Option<&Salt> {
+        match self {
+            Self::Ours { salt, .. } => Some(salt),
+            Self::Rekor(_) => None,
+        }
+    }
+
+    fn into_leaf(self) -> Vec<u8> {
+        match self {
+            Self::Ours { commitment, .. } => commitment.to_bytes(),
+            Self::Rekor(leaf) => Leaf::Rekor(leaf).to_bytes(),
+        }
+    }
+}
+
+/// The log's key: made for a new log, never for one that is there.
+fn key(tiles: &Path, own: &Path, store: &mut Store) -> Result<Ed25519Key, Failure> {
+    let path = own.join("key");
+    if let Some(seed) = tiles::read(&path, 32)? {
+        return Ed25519Key::from_seed(&seed)
+            .map_err(|_| halt(&path, "not the 32 bytes of a key. Restore it from its copy"));
+    }
+    if begun(tiles, own)? {
+        return Err(halt(&path, "missing, and there is a log that it signed. Restore it from its copy"));
+    }
+    let key =
+        Ed25519Key::generate().map_err(|_| Failure::later("no-random-numbers", "the kernel has no random numbers"))?;
+    let mut batch = Batch::default();
+    batch.put_secret(path.clone(), key.seed().to_vec());
+    store.write(batch).map_err(|e| unwritten(&path, &e))?;
+    Ok(key)
+}
+
+/// Whether anything of a log is there.
+fn begun(tiles: &Path, own: &Path) -> Result<bool, Failure> {
+    for path in [own.join(tile::CHECKPOINT), tiles.join(tile::CHECKPOINT), tiles.join("tile"), tiles.join("body")] {
+        if path.try_exists().map_err(|cause| LogError::Io { path, cause })? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The last checkpoint that this keeper signed; for a new log, one of nothing.
+fn recover(
+    tiles: &Path,
+    own: &Path,
+    key: &Ed25519Key,
+    vkey: &Vkey,
+    store: &mut Store,
+) -> Result<SignedCheckpoint, Failure> {
+    if let Some(checkpoint) = checkpoint(own, vkey)? {
+        // It may have been put in place by a process that was killed before the folder was durable; from here on it is
+        // relied upon.
+        artifact::durable::sync_folder(own).map_err(|e| unwritten(own, &e))?;
+        return Ok(checkpoint);
+    }
+    if begun(tiles, own)? {
+        return Err(halt(&own.join(tile::CHECKPOINT), "missing, and there is a log. Restore it from its copy"));
+    }
+    let nothing = Checkpoint { origin: vkey.name().to_owned(), size: 0, root: TreeHash::empty() };
+    let checkpoint = SignedCheckpoint::sign(nothing, key).map_err(|e| Failure::halt("log-key", e))?;
+    put_checkpoint(own, &checkpoint, store)?;
+    Ok(checkpoint)
+}
+
+/// Sees to it that the folder's checkpoint is the one that was signed last: it is behind when an append was interrupted
+/// between the two.
+fn publish(tiles: &Path, log: &Log, vkey: &Vkey, store: &mut Store) -> Result<(), Failure> {
+    let (path, last) = (tiles.join(tile::CHECKPOINT), log.checkpoint());
+    let published = match checkpoint(tiles, vkey)? {
+        Some(published) if published == *last => return Ok(()),
+        Some(published) => published,
+        None if last.size() == 0 => return put_checkpoint(tiles, last, store),
+        None => return Err(halt(&path, "missing, and the log has entries. Restore the log's folder from its copy")),
+    };
+    if published.size() >= last.size() || last.size() - published.size() > SUBMISSIONS as u64 {
+        let what = format!(
+            "has {} entries, and the keeper's own has {}: one of the two was rolled back. Restore both from the newest copy",
+            published.size(),
+            last.size()
+        );
+        return Err(halt(&path, &what));
+    }
+    log.prover().begins_with(&published)?;
+    put_checkpoint(tiles, last, store)
+}
+
+fn checkpoint(folder: &Path, vkey: &Vkey) -> Result<Option<SignedCheckpoint>, LogError> {
+    let path = folder.join(tile::CHECKPOINT);
+    let note = tiles::read_note(&path)?;
+    let opened = note.map(|note| SignedCheckpoint::open(&note, vkey)).transpose();
+    opened.map_err(|cause| LogError::Checkpoint { path, cause })
+}
+
+fn put_checkpoint(folder: &Path, checkpoint: &SignedCheckpoint, store: &mut Store) -> Result<(), Failure> {
+    let path = folder.join(tile::CHECKPOINT);
+    let mut batch = Batch::default();
+    batch.put(path.clone(), checkpoint.note().as_bytes().to_vec());
+    store.write(batch).map_err(|e| unwritten(&path, &e))
+}
+
+/// The entries of the partial bundle, which the next append writes again.
+fn tail(folder: &Path, edge: &Edge) -> Result<Vec<Vec<u8>>, LogError> {
+    let n = edge.size() / tile::WIDTH as u64;
+    let tail = match edge.size() % tile::WIDTH as u64 {
+        0 => Vec::new(),
+        _ => Tiles::new(folder, edge.size()).bundle(n)?,
+    };
+    let hashes: Vec<_> = tail.iter().map(|leaf| TreeHash::leaf(leaf)).collect();
+    let known = edge.partials().find(|(level, ..)| *level == 0).map(|(.., hashes)| hashes).unwrap_or_default();
+    let path = folder.join(tile::bundle_path(n, tail.len()));
+    if hashes == known { Ok(tail) } else { Err(tiles::broken(&path, "changed while it was read")) }
+}
+
+fn halt(path: &Path, what: &str) -> Failure {
+    Failure::halt("log-broken", format!("{}: {what}", path.display()))
+}
+
+fn unwritten(path: &Path, cause: &io::Error) -> Failure {
+    let message = format!("{}: {cause}. Nothing was acknowledged; mend it and start again", path.display());
+    Failure::later("log-not-written", message)
+}
+
+#[cfg(test)]
+mod tests;

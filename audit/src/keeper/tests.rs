@@ -1,0 +1,311 @@
+use std::fs;
+use std::time::Duration;
+
+use artifact::Moment;
+use artifact::failure::Retry;
+use tempfile::TempDir;
+
+use super::*;
+use crate::entry::{Body, Halted};
+use crate::reader::Content;
+use crate::receipt::Receipt;
+use crate::recorded::{LastSeen, Proven};
+use crate::store::faults;
+
+const ORIGIN: &str = "a.example/log";
+
+/// A keeper's two folders.
+pub(crate) struct House {
+    folder: TempDir,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let house = Self { folder: TempDir::new().unwrap() };
+        fs::create_dir(house.tiles()).unwrap();
+        fs::create_dir(house.own()).unwrap();
+        house
+    }
+
+    pub(crate) fn tiles(&self) -> PathBuf {
+        self.folder.path().join("tiles")
+    }
+
+    pub(crate) fn own(&self) -> PathBuf {
+        self.folder.path().join("own")
+    }
+
+    pub(crate) fn open(&self) -> Result<Keeper, Failure> {
+        Keeper::open(&self.tiles(), &self.own(), ORIGIN)
+    }
+
+    /// The same folders, elsewhere.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self { folder: TempDir::new().unwrap() };
+        copy_folder(self.folder.path(), copy.folder.path());
+        copy
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => {
+                fs::create_dir(&to).unwrap();
+                copy_folder(&entry.path(), &to);
+            }
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+pub(crate) fn body(text: &str) -> Body {
+    Halted { failure: Failure::halt("test", text), at: Moment::from_unix(1).unwrap() }.into()
+}
+
+pub(crate) fn rekor(text: &str) -> Vec<u8> {
+    format!(r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"text":"{text}"}}}}"#).into_bytes()
+}
+
+/// So many entries, every third one shaped as Rekor's.
+pub(crate) fn some(count: usize, text: &str) -> Vec<Submission> {
+    let one = |n| match n % 3 {
+        2 => Submission::Raw(Base64(rekor(&format!("{text} {n}")))),
+        _ => Submission::Body(body(&format!("{text} {n}"))),
+    };
+    (0..count).map(one).collect()
+}
+
+fn fill(keeper: &mut Keeper, mut count: usize) {
+    while count > 0 {
+        let now = count.min(SUBMISSIONS);
+        keeper.append(some(now, "fill"), 0).unwrap();
+        count -= now;
+    }
+}
+
+#[test]
+fn what_is_appended_is_read_and_proved() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    let vkey = keeper.vkey().clone();
+    assert!(Log::open(&house.tiles(), &vkey).unwrap().1.is_empty());
+    let (mut seen, mut expected) = (LastSeen::default(), Vec::new());
+    for step in 0..12 {
+        let submissions = some(1 + step * 5, &step.to_string());
+        let answer = keeper.append(submissions.clone(), seen.size()).unwrap();
+        assert_eq!(answer.first, expected.len() as u64);
+        for ((submission, salt), receipt) in submissions.iter().zip(answer.salts).zip(answer.receipts) {
+            match submission {
+                Submission::Body(body) => {
+                    let proven = Proven { content: Base64(body.to_bytes().unwrap()), salt, receipt };
+                    let recorded = seen.admit(&vkey, &proven, &answer.consistency).unwrap();
+                    assert_eq!((recorded.value(), recorded.index()), (body, expected.len() as u64));
+                }
+                Submission::Raw(leaf) => {
+                    let proven = Proven { content: leaf.clone(), salt, receipt };
+                    let recorded = seen.admit_raw(&vkey, &proven, &answer.consistency).unwrap();
+                    assert_eq!(recorded.value().as_bytes(), leaf.0);
+                }
+            }
+            expected.push(submission.clone());
+        }
+        assert_eq!(seen, LastSeen::of(keeper.checkpoint()));
+    }
+    assert!(expected.len() > 256, "a tile was completed");
+    let same = |entries: &[crate::reader::Entry]| {
+        entries.len() == expected.len()
+            && entries.iter().zip(&expected).all(|(entry, submission)| match (&entry.content, submission) {
+                (Content::Ours { body, .. }, Submission::Body(expected)) => body == expected,
+                (Content::Rekor(leaf), Submission::Raw(expected)) => leaf.as_bytes() == expected.0,
+                _ => false,
+            })
+    };
+    assert!(same(&Log::open(&house.tiles(), &vkey).unwrap().1));
+    drop(keeper);
+    let mut again = house.open().unwrap();
+    assert_eq!(again.checkpoint().size(), expected.len() as u64);
+    assert!(same(&Log::open(&house.tiles(), again.vkey()).unwrap().1));
+    assert_eq!(again.append(some(1, "more"), seen.size()).unwrap().first, expected.len() as u64);
+}
+
+#[test]
+fn a_reader_at_an_older_size_is_not_disturbed() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    fill(&mut keeper, 250);
+    let older = keeper.checkpoint().clone();
+    fill(&mut keeper, 20);
+    assert!(!house.tiles().join("tile/entries/000.p").exists(), "the full bundle has taken its place");
+    let (log, count) = Log::fold_at(&house.tiles(), older.clone(), 0, |count, _| *count += 1).unwrap();
+    assert_eq!(count, 250);
+    assert_eq!(log.prover().prove(249).unwrap().checkpoint, older.note());
+    let (now, _) = Log::open(&house.tiles(), keeper.vkey()).unwrap();
+    now.prover().begins_with(&older).unwrap();
+}
+
+/// What every start after an interrupted one must find: nothing acknowledged is lost, old receipts hold, and it goes on.
+fn check_after(house: &House, acknowledged: &[Receipt], mut seen: LastSeen, attempted: u64) {
+    let mut keeper = house.open().unwrap();
+    let size = keeper.checkpoint().size();
+    assert!(size == seen.size() || size == seen.size() + attempted, "all of an append, or none: {size}");
+    let vkey = keeper.vkey().clone();
+    let proved = keeper.prove(&Vec::from_iter(0..seen.size().min(200)), seen.size()).unwrap();
+    seen.advance(keeper.checkpoint(), &proved.consistency).unwrap();
+    let (_, entries) = Log::open(&house.tiles(), &vkey).unwrap();
+    for receipt in acknowledged {
+        let leaf = match &entries[receipt.index as usize].content {
+            Content::Ours { body, bytes, salt } => Commitment::to(body.kind(), salt, bytes).to_bytes(),
+            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
+        };
+        receipt.verify(&vkey, &leaf).unwrap();
+    }
+    assert_eq!(keeper.append(some(2, "after"), size).unwrap().first, size);
+    assert_eq!(Log::open(&house.tiles(), &vkey).unwrap().1.len() as u64, size + 2);
+}
+
+#[test]
+fn an_append_that_is_cut_at_any_step_loses_nothing_that_was_acknowledged() {
+    let full = House::new();
+    let mut keeper = full.open().unwrap();
+    // The next append completes a bundle and a tile, begins the next, and begins level 1.
+    fill(&mut keeper, 254);
+    let proved = keeper.prove(&[0, 17, 253], 0).unwrap();
+    let acknowledged: Vec<Receipt> = proved.receipts.iter().map(|r| r.parse().unwrap()).collect();
+    let seen = LastSeen::of(keeper.checkpoint());
+    drop(keeper);
+    for done in [false, true] {
+        for left in 0.. {
+            let house = full.copy();
+            let mut keeper = house.open().unwrap();
+            faults::arm(left, done);
+            let answer = keeper.append(some(4, "cut"), 0);
+            if !faults::disarm() {
+                assert!(left > 20 && answer.is_ok(), "every step was cut: {left}");
+                break;
+            }
+            assert_eq!(answer.unwrap_err().retry, Retry::Later);
+            assert_eq!(keeper.append(some(1, "on"), 0).unwrap_err().code, "log-lost");
+            drop(keeper);
+            check_after(&house, &acknowledged, seen, 4);
+        }
+    }
+}
+
+#[test]
+fn a_first_start_and_a_recovery_that_are_cut_are_made_good_by_the_next() {
+    for done in [false, true] {
+        for left in 0.. {
+            let house = House::new();
+            faults::arm(left, done);
+            let opened = house.open();
+            if !faults::disarm() {
+                assert!(left > 5 && opened.is_ok(), "{left}");
+                break;
+            }
+            drop(opened);
+            check_after(&house, &[], LastSeen::default(), 0);
+        }
+    }
+    let behind = House::new();
+    let mut keeper = behind.open().unwrap();
+    fill(&mut keeper, 10);
+    let (seen, old) = (LastSeen::of(keeper.checkpoint()), keeper.checkpoint().note().to_owned());
+    fill(&mut keeper, 5);
+    drop(keeper);
+    fs::write(behind.tiles().join("checkpoint"), old).unwrap();
+    for left in 0.. {
+        let house = behind.copy();
+        faults::arm(left, true);
+        let opened = house.open();
+        if !faults::disarm() {
+            assert!(left > 2 && opened.is_ok(), "{left}");
+            break;
+        }
+        drop(opened);
+        check_after(&house, &[], seen, 5);
+    }
+}
+
+#[test]
+fn what_no_interruption_explains_halts() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    fill(&mut keeper, 70);
+    let old = keeper.checkpoint().note().to_owned();
+    fill(&mut keeper, 70);
+    drop(keeper);
+    let (own, log) = ("own/checkpoint", "tiles/checkpoint");
+    let other = Vkey::new(ORIGIN, &Ed25519Key::generate().unwrap()).unwrap();
+    let foreign = Checkpoint { origin: ORIGIN.into(), size: 140, root: TreeHash::leaf(b"other") };
+    let key = Ed25519Key::from_seed(&fs::read(house.own().join("key")).unwrap()).unwrap();
+    let forked = SignedCheckpoint::sign(foreign, &key).unwrap().note().to_owned();
+    let cases: [(&str, Option<&[u8]>); 10] = [
+        ("own/key", None),
+        ("own/key", Some(&[7; 32])),
+        ("own/key", Some(&[7; 31])),
+        (own, None),
+        (own, Some(old.as_bytes())),
+        (own, Some(forked.as_bytes())),
+        (log, None),
+        (log, Some(old.as_bytes())),
+        (log, Some(forked.as_bytes())),
+        (log, Some(b"")),
+    ];
+    for (path, bytes) in cases {
+        let house = house.copy();
+        let path = house.folder.path().join(path);
+        match bytes {
+            Some(bytes) => fs::write(&path, bytes).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let failure = house.open().unwrap_err();
+        assert_eq!(failure.retry, Retry::Halt, "{}: {failure}", path.display());
+        assert!(failure.message.contains("checkpoint") || failure.message.contains("key"), "{failure}");
+        assert_eq!(bytes.is_some(), path.exists(), "nothing is made good silently");
+    }
+    assert!(Keeper::open(&house.tiles(), &house.own(), "b.example/log").is_err());
+    assert!(Log::open(&house.tiles(), &other).is_err());
+}
+
+#[test]
+fn a_second_keeper_waits_for_the_first() {
+    let house = House::new();
+    let mut first = house.open().unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| house.open().unwrap().append(some(1, "second"), 0).unwrap().first);
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!second.is_finished());
+        assert_eq!(first.append(some(3, "first"), 0).unwrap().first, 0);
+        drop(first);
+        assert_eq!(second.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn what_can_not_be_an_entry_is_refused_and_changes_nothing() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    fill(&mut keeper, 3);
+    let before = keeper.checkpoint().clone();
+    let raw = |text: &[u8]| vec![Submission::Body(body("good")), Submission::Raw(Base64(text.to_vec()))];
+    for wrong in [
+        Vec::new(),
+        some(SUBMISSIONS + 1, "many"),
+        vec![Submission::Body(body(&"x".repeat(crate::entry::LIMIT)))],
+        raw(b""),
+        raw(b"\x01\x01"),
+        raw(b"{}"),
+        raw(br#"{"kind":"a","kind":"b","apiVersion":"1","spec":{}}"#),
+        raw(&rekor(&"x".repeat(65_536))),
+    ] {
+        let failure = keeper.append(wrong, 0).unwrap_err();
+        assert_eq!((failure.code.as_str(), failure.retry), ("bad-submission", Retry::Never));
+    }
+    assert_eq!(keeper.prove(&[3], 0).unwrap_err().code, "bad-indexes");
+    let rolled_back = keeper.append(some(1, "a"), 4).unwrap_err();
+    assert_eq!((rolled_back.code.as_str(), rolled_back.retry), ("log-rolled-back", Retry::Halt));
+    assert_eq!(*keeper.checkpoint(), before);
+    assert_eq!(Log::open(&house.tiles(), keeper.vkey()).unwrap().1.len(), 3);
+}

@@ -1,0 +1,154 @@
+//! Writing so that a kill or a power cut at any instant leaves what was acknowledged.
+//!
+//! A [`Batch`] is written beside, made durable, renamed into place, and the folders made durable. Within a batch the
+//! order is nobody's business; what comes in a later batch is there only when all of an earlier one is.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use artifact::durable;
+
+/// Files to put in place together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    files: Vec<(PathBuf, Vec<u8>, u32)>,
+}
+
+impl Batch {
+    /// A file that other rooms may read.
+    pub(crate) fn put(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.files.push((path, bytes, 0o644));
+    }
+
+    /// A file of this room alone.
+    pub(crate) fn put_secret(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.files.push((path, bytes, 0o600));
+    }
+}
+
+/// The folders that this process has made sure of.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    sure: HashSet<PathBuf>,
+}
+
+impl Store {
+    /// Puts a batch in place. When this returns, all of it is durable; when it fails, or never returns, each file is the
+    /// old one or the new one, and none is cut.
+    pub(crate) fn write(&mut self, batch: Batch) -> io::Result<()> {
+        let mut folders: Vec<&Path> = batch.files.iter().filter_map(|(path, ..)| path.parent()).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        for folder in &folders {
+            self.ensure(folder)?;
+        }
+        for (path, bytes, mode) in &batch.files {
+            step(|| write_part(&part(path), bytes, *mode))?;
+        }
+        for (path, ..) in &batch.files {
+            step(|| fs::rename(part(path), path))?;
+        }
+        for folder in &folders {
+            step(|| durable::sync_folder(folder))?;
+        }
+        Ok(())
+    }
+
+    /// A folder that is durable in its parent. One that was there may have been made by a process that was killed before
+    /// it was durable, so each is made sure of once, up to the root that the launcher made.
+    fn ensure(&mut self, folder: &Path) -> io::Result<()> {
+        if self.sure.contains(folder) {
+            return Ok(());
+        }
+        if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+            if !folder.is_dir() {
+                self.ensure(parent)?;
+                step(|| fs::create_dir(folder))?;
+            }
+            step(|| durable::sync_folder(parent))?;
+        }
+        self.sure.insert(folder.to_owned());
+        Ok(())
+    }
+}
+
+fn part(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn write_part(part: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // What an interrupted run left behind is nobody's.
+    match fs::remove_file(part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(part)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Waits until no other keeper holds this lock, then holds it as long as the file is open.
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+            Err(rustix::io::Errno::INTR) => {}
+            done => return done.map(|()| file).map_err(io::Error::from),
+        }
+    }
+}
+
+/// One step towards the disk. Tests make each fail, before and after it was done.
+fn step(action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    #[cfg(test)]
+    return faults::step(action);
+    #[cfg(not(test))]
+    action()
+}
+
+#[cfg(test)]
+pub(crate) mod faults {
+    use std::cell::Cell;
+    use std::io;
+
+    #[derive(Clone, Copy)]
+    enum Plug {
+        In,
+        /// Pulled at the step after so many; `true`: that one is done all the same.
+        Armed(usize, bool),
+        Pulled,
+    }
+
+    thread_local! {
+        static PLUG: Cell<Plug> = const { Cell::new(Plug::In) };
+    }
+
+    /// The step after `left` others fails, and every one after it: `done` says whether that one is done all the same.
+    pub(crate) fn arm(left: usize, done: bool) {
+        PLUG.set(Plug::Armed(left, done));
+    }
+
+    /// No step fails any more. Says whether one did.
+    pub(crate) fn disarm() -> bool {
+        matches!(PLUG.replace(Plug::In), Plug::Pulled)
+    }
+
+    pub(super) fn step(action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match PLUG.get() {
+            Plug::In => return action(),
+            Plug::Armed(left @ 1.., done) => {
+                PLUG.set(Plug::Armed(left - 1, done));
+                return action();
+            }
+            Plug::Armed(0, true) => action()?,
+            Plug::Armed(0, false) | Plug::Pulled => {}
+        }
+        PLUG.set(Plug::Pulled);
+        Err(io::Error::other("the test pulled the plug"))
+    }
+}
