@@ -87,3 +87,41 @@ impl fmt::Display for HouseKeys {
 fn toml_text(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artifact::key::{Ed25519Key, P256Key};
+
+    fn ed25519() -> PublicKey {
+        Ed25519Key::generate().unwrap().public()
+    }
+
+    fn keys() -> HouseKeys {
+        let log = Vkey::new("a.example/\"log\\", &Ed25519Key::generate().unwrap()).unwrap();
+        let image = P256Key::generate().unwrap().public();
+        HouseKeys { intake: ed25519(), comparers: vec![ed25519(), ed25519()], log, image }
+    }
+
+    #[test]
+    fn the_keys_come_back() {
+        let keys = keys();
+        assert_eq!(keys.to_string().parse::<HouseKeys>().unwrap(), keys);
+    }
+
+    #[test]
+    fn a_key_of_another_kind_or_in_two_roles_is_refused() {
+        let good = keys();
+        for wrong in [
+            HouseKeys { intake: good.image.clone(), ..good.clone() },
+            HouseKeys { image: ed25519(), ..good.clone() },
+            HouseKeys { comparers: Vec::new(), ..good.clone() },
+            HouseKeys { comparers: vec![good.image.clone()], ..good.clone() },
+            HouseKeys { comparers: vec![good.intake.clone()], ..good.clone() },
+            HouseKeys { comparers: vec![ed25519(), good.log.key().clone()], ..good.clone() },
+        ] {
+            assert!(wrong.to_string().parse::<HouseKeys>().is_err(), "{wrong:?}");
+        }
+        assert!(format!("{good}more = 1\n").parse::<HouseKeys>().is_err());
+    }
+}

@@ -37,6 +37,9 @@ pub enum LeafError {
     /// The body or its salt is not what was committed to.
     #[error("the body or its salt is not the one that the log commits to: it was changed")]
     Commitment,
+    /// A leaf that should be shaped as Rekor's, and is no JSON object.
+    #[error("not a leaf shaped as Rekor's: a JSON object is expected")]
+    NoObject,
     /// The leaf gives another kind than its body.
     #[error("the leaf says it is of kind {leaf}, and its body is of kind {body}")]
     Kind {
@@ -146,8 +149,12 @@ impl RekorLeaf {
     /// # Errors
     /// Too long, or not an object with `kind`, `apiVersion` and `spec`.
     pub fn parse(bytes: Vec<u8>) -> Result<Self, LeafError> {
-        if bytes.len() > LIMIT || bytes.first() != Some(&b'{') {
+        if bytes.len() > LIMIT {
             return Err(LeafError::Length(bytes.len()));
+        }
+        // The first byte tells these from ours, so no space may stand before it.
+        if bytes.first() != Some(&b'{') {
+            return Err(LeafError::NoObject);
         }
         let _: RekorShape = json::parse_foreign("leaf", &bytes)?;
         Ok(Self(bytes))
@@ -190,6 +197,56 @@ impl Leaf {
         match self {
             Self::Ours(commitment) => commitment.to_bytes(),
             Self::Rekor(leaf) => leaf.0.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::tests::{body, rekor};
+
+    #[test]
+    fn a_leaf_opens_with_its_salt_and_body_only() {
+        let (body, salt) = (body("x"), Salt::generate().unwrap());
+        let bytes = body.to_bytes().unwrap();
+        let commitment = Commitment::to(body.kind(), &salt, &bytes);
+        let leaf = commitment.to_bytes();
+        assert_eq!((leaf.len(), leaf[0], leaf[1]), (34, 12, 1));
+        let Leaf::Ours(read) = Leaf::parse(&leaf).unwrap() else { panic!("ours") };
+        assert_eq!(read.open(&salt, &bytes).unwrap(), body);
+        let other = Salt::generate().unwrap();
+        assert!(matches!(read.open(&other, &bytes), Err(LeafError::Commitment)));
+        let changed = String::from_utf8(bytes.clone()).unwrap().replace('x', "y");
+        assert!(matches!(read.open(&salt, changed.as_bytes()), Err(LeafError::Commitment)));
+        // A keeper that gives a body another kind has committed to what nobody can open.
+        let wrong = Commitment::to(1, &salt, &bytes);
+        assert!(matches!(wrong.open(&salt, &bytes), Err(LeafError::Kind { leaf: 1, body: 12 })));
+    }
+
+    #[test]
+    fn the_commitment_is_as_documented() {
+        let (salt, body) = (Salt::from_raw([9; 32]), b"{}");
+        let mut bytes = b"countersign-entry@v1\n".to_vec();
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 32]);
+        bytes.extend([9; 32]);
+        bytes.extend([0, 0, 0, 0, 0, 0, 0, 2]);
+        bytes.extend(body);
+        assert_eq!(*Commitment::to(1, &salt, body).digest(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn what_is_neither_ours_nor_rekors_is_refused() {
+        assert!(matches!(Leaf::parse(&rekor("x")), Ok(Leaf::Rekor(leaf)) if leaf.as_bytes() == rekor("x")));
+        let ours = |kind, version, rest: usize| [&[kind, version][..], &vec![0; rest]].concat();
+        assert!(Leaf::parse(&ours(1, 1, 32)).is_ok());
+        for wrong in [ours(0, 1, 32), ours(13, 1, 32), ours(1, 2, 32), ours(1, 1, 31), ours(1, 1, 33), vec![1], vec![]]
+        {
+            assert!(Leaf::parse(&wrong).is_err(), "{wrong:?}");
+        }
+        let spaced = [b" ", &rekor("x")[..]].concat();
+        for wrong in [&b"{}"[..], b"[]", b"{", br#"{"kind":1,"apiVersion":"1","spec":{}}"#, &spaced] {
+            assert!(RekorLeaf::parse(wrong.to_vec()).is_err());
         }
     }
 }

@@ -100,3 +100,49 @@ impl FromStr for Receipt {
         if receipt.to_string() == text { Ok(receipt) } else { Err(ReceiptError::Shape("another spelling")) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::tests::{House, rekor, some};
+
+    fn receipts() -> (Vkey, Vec<String>) {
+        let house = House::new();
+        let mut keeper = house.open().unwrap();
+        let receipts = keeper.append(some(7, "x"), 0).unwrap().receipts;
+        (keeper.vkey().clone(), receipts)
+    }
+
+    #[test]
+    fn no_byte_of_a_receipt_can_be_another() {
+        let (log, receipts) = receipts();
+        let entry = rekor("x 2");
+        let held = |text: &str| text.parse::<Receipt>().is_ok_and(|r| r.verify(&log, &entry).is_ok());
+        assert!(held(&receipts[2]));
+        assert!(!held(&receipts[1]) && !held(&receipts[5]));
+        for n in 0..receipts[2].len() {
+            for flip in [1, 2, 0x20, 0x80] {
+                let mut bytes = receipts[2].clone().into_bytes();
+                bytes[n] ^= flip;
+                assert!(!String::from_utf8(bytes).is_ok_and(|t| held(&t)), "byte {n}");
+            }
+            assert!(!receipts[2].get(..n).is_some_and(held), "cut at {n}");
+        }
+        assert!(!held(&format!("{}\n", receipts[2])));
+        assert!(receipts[2].parse::<Receipt>().unwrap().verify(&log, b"other").is_err());
+    }
+
+    #[test]
+    fn extra_data_is_carried_and_not_believed() {
+        let (log, receipts) = receipts();
+        let mut receipt: Receipt = receipts[2].parse().unwrap();
+        receipt.extra = Some(b"words".to_vec());
+        let text = receipt.to_string();
+        assert!(text.starts_with("c2sp.org/tlog-proof@v1\nextra d29yZHM=\nindex 2\n"), "{text}");
+        assert_eq!(text.parse::<Receipt>().unwrap(), receipt);
+        assert!(receipt.verify(&log, &rekor("x 2")).is_ok());
+        for (from, to) in [("index 2", "index 02"), ("extra d", "extra  d"), ("extra", "Extra"), ("index 2\n", "")] {
+            assert!(text.replace(from, to).parse::<Receipt>().is_err(), "{to}");
+        }
+    }
+}

@@ -230,3 +230,89 @@ impl Recorded<Body> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::{Appended, Submission};
+    use crate::entry::{Halted, Permit};
+    use crate::keeper::Keeper;
+    use crate::keeper::tests::{House, body, rekor};
+
+    fn append(keeper: &mut Keeper, text: &str, since: u64) -> (Proven, Appended) {
+        let mut answer = keeper.append(vec![Submission::Body(body(text))], since).unwrap();
+        let content = Base64(body(text).to_bytes().unwrap());
+        (Proven { content, salt: answer.salts.remove(0), receipt: answer.receipts.remove(0) }, answer)
+    }
+
+    #[test]
+    fn the_log_moves_on_and_never_back() {
+        let house = House::new();
+        let mut keeper = house.open().unwrap();
+        let log = keeper.vkey().clone();
+        let mut seen = LastSeen::default();
+        let (first, answer) = append(&mut keeper, "a", seen.size());
+        let recorded = seen.admit(&log, &first, &answer.consistency).unwrap();
+        assert_eq!((recorded.index(), recorded.checkpoint().size(), seen.size()), (0, 1, 1));
+        let (second, answer) = append(&mut keeper, "b", seen.size());
+        // A proof from somewhere else, or none, does not do.
+        let before = seen;
+        assert!(matches!(seen.admit(&log, &second, &[]), Err(RecordedError::Forked { seen: 1, size: 2, .. })));
+        assert!(matches!(seen.admit(&log, &second, &[TreeHash::empty()]), Err(RecordedError::Forked { .. })));
+        assert_eq!(seen, before, "what is refused moves nothing");
+        let recorded = seen.admit(&log, &second, &answer.consistency).unwrap();
+        assert_eq!(recorded.proof().len(), 1);
+        assert_eq!(recorded.of_kind::<Halted>().unwrap().value().failure.message, "b");
+        // The older receipt is true, and under a checkpoint that is behind.
+        assert!(matches!(seen.admit(&log, &first, &[]), Err(RecordedError::RolledBack { seen: 2, size: 1 })));
+        let now = keeper.prove(&[0], seen.size()).unwrap();
+        let first = Proven { receipt: now.receipts[0].clone(), ..first };
+        let recorded = seen.admit(&log, &first, &now.consistency).unwrap();
+        assert!(matches!(recorded.of_kind::<Permit>(), Err(RecordedError::Kind { index: 0, found: "halted", .. })));
+    }
+
+    #[test]
+    fn another_history_under_the_same_key_is_seen() {
+        let house = House::new();
+        drop(house.open().unwrap());
+        let fork = house.copy();
+        let (mut keeper, mut other) = (house.open().unwrap(), fork.open().unwrap());
+        let log = keeper.vkey().clone();
+        assert_eq!(log, *other.vkey());
+        let mut seen = LastSeen::default();
+        let (proven, answer) = append(&mut keeper, "a", 0);
+        let _ = seen.admit(&log, &proven, &answer.consistency).unwrap();
+        let (same_size, answer) = append(&mut other, "a", 0);
+        assert!(matches!(seen.admit(&log, &same_size, &answer.consistency), Err(RecordedError::Forked { .. })));
+        let (longer, answer) = append(&mut other, "b", 1);
+        assert!(matches!(seen.admit(&log, &longer, &answer.consistency), Err(RecordedError::Forked { .. })));
+    }
+
+    #[test]
+    fn content_salt_and_key_must_be_the_recorded_ones() {
+        let house = House::new();
+        let mut keeper = house.open().unwrap();
+        let log = keeper.vkey().clone();
+        let mut seen = LastSeen::default();
+        let (good, answer) = append(&mut keeper, "a", 0);
+        let other = Base64(body("b").to_bytes().unwrap());
+        let raw = Base64(rekor("a"));
+        for wrong in [
+            Proven { content: other, ..good.clone() },
+            Proven { content: raw.clone(), ..good.clone() },
+            Proven { salt: None, ..good.clone() },
+            Proven { salt: Some(Base64(vec![0; 32])), ..good.clone() },
+            Proven { salt: Some(Base64(vec![0; 31])), ..good.clone() },
+            Proven { receipt: String::new(), ..good.clone() },
+        ] {
+            assert!(seen.admit(&log, &wrong, &answer.consistency).is_err());
+        }
+        assert!(seen.admit_raw(&log, &good, &answer.consistency).is_err());
+        let unsalted = Proven { content: raw, salt: None, ..good.clone() };
+        assert!(seen.admit_raw(&log, &unsalted, &answer.consistency).is_err());
+        let stranger = House::new().open().unwrap().vkey().clone();
+        assert!(seen.admit(&stranger, &good, &answer.consistency).is_err());
+        assert_eq!(seen, LastSeen::default());
+        assert!(seen.admit(&log, &good, &answer.consistency).is_ok());
+    }
+}

@@ -47,6 +47,15 @@ impl House {
     }
 }
 
+impl House {
+    /// The same folders, elsewhere, and what a keeper there appends.
+    pub(crate) fn open_copy_with(&self, submissions: Vec<Submission>) -> Self {
+        let copy = self.copy();
+        copy.open().unwrap().append(submissions, 0).unwrap();
+        copy
+    }
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());

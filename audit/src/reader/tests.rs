@@ -1,0 +1,169 @@
+use std::fs;
+
+use super::*;
+use crate::keeper::tests::{House, some};
+use crate::verify;
+
+/// 262 entries: a full bundle and a partial one, a full tile and a partial one, and a partial tile of level 1.
+fn log() -> (House, Vkey) {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    for count in [64, 64, 64, 64, 4, 2] {
+        keeper.append(some(count, "x"), 0).unwrap();
+    }
+    (house, keeper.vkey().clone())
+}
+
+/// The files that a reader of the whole log needs, but for the bodies.
+const NEEDED: [&str; 6] =
+    ["checkpoint", "tile/entries/000", "tile/entries/001.p/6", "tile/0/000", "tile/0/001.p/6", "tile/1/000.p/1"];
+
+fn bodies(folder: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<_> = fs::read_dir(folder.join("body")).unwrap().map(|e| e.unwrap().path()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_whole_log_verifies_and_says_what_was_not_checked() {
+    let (house, vkey) = log();
+    let verified = verify::whole(&house.tiles(), &vkey, None).unwrap();
+    assert_eq!(verified.size, 262);
+    assert_eq!(verified.kinds, [("halted", 177), ("rekor", 85)].into());
+    assert_eq!((verified.since, verified.not_checked.len()), (None, 4));
+}
+
+#[test]
+fn every_damage_to_every_file_is_an_error() {
+    let (house, vkey) = log();
+    let folder = house.tiles();
+    let all = bodies(&folder);
+    let files = NEEDED.iter().map(|f| folder.join(f)).chain([all[0].clone(), all[all.len() - 1].clone()]);
+    for path in files {
+        let good = fs::read(&path).unwrap();
+        let refused = |what: &str| {
+            assert!(Log::open(&folder, &vkey).is_err(), "{}: {what}", path.display());
+            assert!(verify::whole(&folder, &vkey, None).is_err(), "{}: {what}", path.display());
+        };
+        for n in (0..good.len()).step_by(good.len().div_ceil(40)).chain([good.len() - 1]) {
+            let mut bytes = good.clone();
+            bytes[n] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            refused("a bit");
+        }
+        for cut in [0, 1, 31, 32, good.len() / 2, good.len() - 1].into_iter().filter(|cut| *cut < good.len()) {
+            fs::write(&path, &good[..cut]).unwrap();
+            refused("truncated");
+        }
+        fs::write(&path, [&good[..], b"\n"].concat()).unwrap();
+        refused("longer");
+        fs::remove_file(&path).unwrap();
+        refused("missing");
+        fs::write(&path, good).unwrap();
+        Log::open(&folder, &vkey).unwrap();
+    }
+}
+
+#[test]
+fn every_body_counts() {
+    let (house, vkey) = log();
+    let folder = house.tiles();
+    for path in bodies(&folder) {
+        let good = fs::read(&path).unwrap();
+        let mut bytes = good.clone();
+        bytes[40] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert!(Log::open(&folder, &vkey).is_err(), "{}", path.display());
+        fs::write(&path, good).unwrap();
+    }
+    Log::open(&folder, &vkey).unwrap();
+}
+
+#[test]
+fn swapped_reordered_and_dropped_entries_are_errors() {
+    let (house, vkey) = log();
+    let folder = house.tiles();
+    let swap = |a: &Path, b: &Path| {
+        let (left, right) = (fs::read(a).unwrap(), fs::read(b).unwrap());
+        fs::write(a, right).unwrap();
+        fs::write(b, left).unwrap();
+    };
+    let all = bodies(&folder);
+    swap(&all[0], &all[1]);
+    assert!(Log::open(&folder, &vkey).is_err());
+    swap(&all[0], &all[1]);
+    swap(&folder.join("tile/0/000"), &folder.join("tile/entries/000"));
+    assert!(Log::open(&folder, &vkey).is_err());
+    swap(&folder.join("tile/0/000"), &folder.join("tile/entries/000"));
+
+    // Whoever rewrites entries and tiles alike still can't sign the root.
+    let bundle = folder.join("tile/entries/001.p/6");
+    let good = tile::bundle_from_bytes(&fs::read(&bundle).unwrap(), 6).unwrap();
+    let mut reordered = good.clone();
+    reordered.swap(0, 1);
+    let mut doubled = good.clone();
+    doubled[1] = doubled[0].clone();
+    for wrong in [reordered, doubled] {
+        fs::write(&bundle, tile::bundle_to_bytes(&wrong)).unwrap();
+        assert!(Log::open(&folder, &vkey).is_err());
+        let hashes: Vec<_> = wrong.iter().map(|leaf| TreeHash::leaf(leaf)).collect();
+        fs::write(folder.join("tile/0/001.p/6"), tile::hashes_to_bytes(&hashes)).unwrap();
+        let error = Log::open(&folder, &vkey).unwrap_err();
+        assert!(error.to_string().contains("root"), "{error}");
+    }
+}
+
+#[test]
+fn an_older_log_is_seen_by_who_kept_a_checkpoint() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    keeper.append(some(3, "a"), 0).unwrap();
+    let (old, older) = (keeper.checkpoint().clone(), house.copy());
+    keeper.append(some(3, "b"), 0).unwrap();
+    let (new, vkey) = (keeper.checkpoint().clone(), keeper.vkey().clone());
+    assert_eq!(verify::whole(&house.tiles(), &vkey, Some(&old)).unwrap().since, Some(3));
+    // By itself it is a sound log; only what was kept tells.
+    assert!(verify::whole(&older.tiles(), &vkey, None).is_ok());
+    assert!(matches!(verify::whole(&older.tiles(), &vkey, Some(&new)), Err(LogError::Range { size: 3, asked: 6 })));
+    let fork = older.open_copy_with(some(3, "other"));
+    assert!(matches!(verify::whole(&fork.tiles(), &vkey, Some(&new)), Err(LogError::Forked { older: 6 })));
+}
+
+#[test]
+fn another_implementation_reads_our_tiles() {
+    use tlog_tiles::{Hash, Tile, TileHashReader, TileReader};
+
+    struct Folder(PathBuf);
+    impl TileReader for Folder {
+        fn height(&self) -> u8 {
+            8
+        }
+        fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+            let path = |t: &Tile| self.0.join(t.path().replacen("tile/8/", "tile/", 1));
+            Ok(tiles.iter().map(|t| fs::read(path(t)).unwrap()).collect())
+        }
+        fn save_tiles(&self, _: &[Tile], _: &[Vec<u8>]) {}
+    }
+
+    let (house, vkey) = log();
+    let (log, _) = Log::open(&house.tiles(), &vkey).unwrap();
+    let (size, root) = (log.checkpoint().size(), Hash(*log.checkpoint().root().raw()));
+    let folder = Folder(house.tiles());
+    let reader = TileHashReader::new(size, root, &folder);
+    let mut prover = log.prover();
+    for index in [0, 1, 127, 255, 256, 261] {
+        let theirs = tlog_tiles::prove_record(size, index, &reader).unwrap();
+        let ours = prover.prove(index).unwrap();
+        assert_eq!(
+            ours.proof.iter().map(|h| *h.raw()).collect::<Vec<_>>(),
+            theirs.iter().map(|h| h.0).collect::<Vec<_>>()
+        );
+    }
+    for older in [1, 64, 255, 256, 257, 262] {
+        let theirs = tlog_tiles::prove_tree(size, older, &reader).unwrap();
+        let (_, ours) = prover.prove_since(older).unwrap();
+        assert_eq!(ours.iter().map(|h| *h.raw()).collect::<Vec<_>>(), theirs.iter().map(|h| h.0).collect::<Vec<_>>());
+    }
+    assert!(matches!(prover.prove(size), Err(LogError::Range { .. })));
+    assert!(matches!(prover.prove_since(size + 1), Err(LogError::Range { .. })));
+}
