@@ -46,13 +46,13 @@ impl Store {
             self.ensure(folder)?;
         }
         for (path, bytes, mode) in &batch.files {
-            step(|| write_part(&part(path), bytes, *mode))?;
+            step(Step::Write, || write_part(&part(path), bytes, *mode))?;
         }
         for (path, ..) in &batch.files {
-            step(|| fs::rename(part(path), path))?;
+            step(Step::Rename(path), || fs::rename(part(path), path))?;
         }
         for folder in &folders {
-            step(|| durable::sync_folder(folder))?;
+            step(Step::Sync(folder), || durable::sync_folder(folder))?;
         }
         Ok(())
     }
@@ -66,9 +66,9 @@ impl Store {
         if let Some(parent) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
             if !folder.is_dir() {
                 self.ensure(parent)?;
-                step(|| fs::create_dir(folder))?;
+                step(Step::Create(folder), || fs::create_dir(folder))?;
             }
-            step(|| durable::sync_folder(parent))?;
+            step(Step::Sync(parent), || durable::sync_folder(parent))?;
         }
         self.sure.insert(folder.to_owned());
         Ok(())
@@ -103,52 +103,27 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// One step towards the disk. Tests make each fail, before and after it was done.
-fn step(action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    #[cfg(test)]
-    return faults::step(action);
-    #[cfg(not(test))]
+/// One step towards the disk, on this file or folder.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(test), expect(dead_code, reason = "tests watch the steps"))]
+pub(crate) enum Step<'a> {
+    /// A file is written beside its place, and its content made durable.
+    Write,
+    /// It is put in place.
+    Rename(&'a Path),
+    /// A folder is made.
+    Create(&'a Path),
+    /// What a folder lists is made durable.
+    Sync(&'a Path),
+}
+
+#[cfg(not(test))]
+fn step(_: Step<'_>, action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     action()
 }
 
 #[cfg(test)]
-pub(crate) mod faults {
-    use std::cell::Cell;
-    use std::io;
+use faults::step;
 
-    #[derive(Clone, Copy)]
-    enum Plug {
-        In,
-        /// Pulled at the step after so many; `true`: that one is done all the same.
-        Armed(usize, bool),
-        Pulled,
-    }
-
-    thread_local! {
-        static PLUG: Cell<Plug> = const { Cell::new(Plug::In) };
-    }
-
-    /// The step after `left` others fails, and every one after it: `done` says whether that one is done all the same.
-    pub(crate) fn arm(left: usize, done: bool) {
-        PLUG.set(Plug::Armed(left, done));
-    }
-
-    /// No step fails any more. Says whether one did.
-    pub(crate) fn disarm() -> bool {
-        matches!(PLUG.replace(Plug::In), Plug::Pulled)
-    }
-
-    pub(super) fn step(action: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        match PLUG.get() {
-            Plug::In => return action(),
-            Plug::Armed(left @ 1.., done) => {
-                PLUG.set(Plug::Armed(left - 1, done));
-                return action();
-            }
-            Plug::Armed(0, true) => action()?,
-            Plug::Armed(0, false) | Plug::Pulled => {}
-        }
-        PLUG.set(Plug::Pulled);
-        Err(io::Error::other("the test pulled the plug"))
-    }
-}
+#[cfg(test)]
+pub(crate) mod faults;

@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::entry::{Body, Halted};
 use crate::reader::Content;
-use crate::receipt::Receipt;
 use crate::recorded::{LastSeen, Proven};
-use crate::store::faults;
+
+mod crash;
 
 const ORIGIN: &str = "a.example/log";
 
@@ -152,89 +152,6 @@ fn a_reader_at_an_older_size_is_not_disturbed() {
     assert_eq!(log.prover().prove(249).unwrap().checkpoint, older.note());
     let (now, _) = Log::open(&house.tiles(), keeper.vkey()).unwrap();
     now.prover().begins_with(&older).unwrap();
-}
-
-/// What every start after an interrupted one must find: nothing acknowledged is lost, old receipts hold, and it goes on.
-fn check_after(house: &House, acknowledged: &[Receipt], mut seen: LastSeen, attempted: u64) {
-    let mut keeper = house.open().unwrap();
-    let size = keeper.checkpoint().size();
-    assert!(size == seen.size() || size == seen.size() + attempted, "all of an append, or none: {size}");
-    let vkey = keeper.vkey().clone();
-    let proved = keeper.prove(&Vec::from_iter(0..seen.size().min(200)), seen.size()).unwrap();
-    seen.advance(keeper.checkpoint(), &proved.consistency).unwrap();
-    let (_, entries) = Log::open(&house.tiles(), &vkey).unwrap();
-    for receipt in acknowledged {
-        let leaf = match &entries[receipt.index as usize].content {
-            Content::Ours { body, bytes, salt } => Commitment::to(body.kind(), salt, bytes).to_bytes(),
-            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
-        };
-        receipt.verify(&vkey, &leaf).unwrap();
-    }
-    assert_eq!(keeper.append(some(2, "after"), size).unwrap().first, size);
-    assert_eq!(Log::open(&house.tiles(), &vkey).unwrap().1.len() as u64, size + 2);
-}
-
-#[test]
-fn an_append_that_is_cut_at_any_step_loses_nothing_that_was_acknowledged() {
-    let full = House::new();
-    let mut keeper = full.open().unwrap();
-    // The next append completes a bundle and a tile, begins the next, and begins level 1.
-    fill(&mut keeper, 254);
-    let proved = keeper.prove(&[0, 17, 253], 0).unwrap();
-    let acknowledged: Vec<Receipt> = proved.receipts.iter().map(|r| r.parse().unwrap()).collect();
-    let seen = LastSeen::of(keeper.checkpoint());
-    drop(keeper);
-    for done in [false, true] {
-        for left in 0.. {
-            let house = full.copy();
-            let mut keeper = house.open().unwrap();
-            faults::arm(left, done);
-            let answer = keeper.append(some(4, "cut"), 0);
-            if !faults::disarm() {
-                assert!(left > 20 && answer.is_ok(), "every step was cut: {left}");
-                break;
-            }
-            assert_eq!(answer.unwrap_err().retry, Retry::Later);
-            assert_eq!(keeper.append(some(1, "on"), 0).unwrap_err().code, "log-lost");
-            drop(keeper);
-            check_after(&house, &acknowledged, seen, 4);
-        }
-    }
-}
-
-#[test]
-fn a_first_start_and_a_recovery_that_are_cut_are_made_good_by_the_next() {
-    for done in [false, true] {
-        for left in 0.. {
-            let house = House::new();
-            faults::arm(left, done);
-            let opened = house.open();
-            if !faults::disarm() {
-                assert!(left > 5 && opened.is_ok(), "{left}");
-                break;
-            }
-            drop(opened);
-            check_after(&house, &[], LastSeen::default(), 0);
-        }
-    }
-    let behind = House::new();
-    let mut keeper = behind.open().unwrap();
-    fill(&mut keeper, 10);
-    let (seen, old) = (LastSeen::of(keeper.checkpoint()), keeper.checkpoint().note().to_owned());
-    fill(&mut keeper, 5);
-    drop(keeper);
-    fs::write(behind.tiles().join("checkpoint"), old).unwrap();
-    for left in 0.. {
-        let house = behind.copy();
-        faults::arm(left, true);
-        let opened = house.open();
-        if !faults::disarm() {
-            assert!(left > 2 && opened.is_ok(), "{left}");
-            break;
-        }
-        drop(opened);
-        check_after(&house, &[], seen, 5);
-    }
 }
 
 #[test]
