@@ -51,7 +51,7 @@ impl Keeper {
     /// A halt when what lies there is not what was recorded.
     pub fn open(tiles: &Path, own: &Path, origin: &str) -> Result<Self, Failure> {
         let lock = store::lock(&own.join("lock")).map_err(|e| unwritten(&own.join("lock"), &e))?;
-        let mut store = Store::default();
+        let mut store = Store::new([tiles, own]);
         let key = start::key(tiles, own, &mut store)?;
         let vkey = Vkey::new(origin, &key)
             .map_err(|e| Failure::never("keeper-config", format!("keeper.toml, origin: {e}")))?;

@@ -30,12 +30,17 @@ impl Batch {
 }
 
 /// The folders that this process has made sure of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Store {
     sure: HashSet<PathBuf>,
 }
 
 impl Store {
+    /// Writes below these folders, which the launcher made: what is above them is not this room's to open.
+    pub(crate) fn new<const N: usize>(roots: [&Path; N]) -> Self {
+        Self { sure: roots.map(Path::to_owned).into() }
+    }
+
     /// Puts a batch in place. When this returns, all of it is durable; when it fails, or never returns, each file is the
     /// old one or the new one, and none is cut.
     pub(crate) fn write(&mut self, batch: Batch) -> io::Result<()> {
@@ -58,7 +63,7 @@ impl Store {
     }
 
     /// A folder that is durable in its parent. One that was there may have been made by a process that was killed before
-    /// it was durable, so each is made sure of once, up to the root that the launcher made.
+    /// it was durable, so each is made sure of once. Its parents are durable: it was made after them.
     fn ensure(&mut self, folder: &Path) -> io::Result<()> {
         if self.sure.contains(folder) {
             return Ok(());

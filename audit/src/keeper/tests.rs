@@ -166,8 +166,9 @@ fn what_no_interruption_explains_halts() {
     let other = Vkey::new(ORIGIN, &Ed25519Key::generate().unwrap()).unwrap();
     let foreign = Checkpoint { origin: ORIGIN.into(), size: 140, root: TreeHash::leaf(b"other") };
     let key = Ed25519Key::from_seed(&fs::read(house.own().join("key")).unwrap()).unwrap();
-    let forked = SignedCheckpoint::sign(foreign, &key).unwrap().note().to_owned();
-    let cases: [(&str, Option<&[u8]>); 10] = [
+    let behind = Checkpoint { size: 135, ..foreign.clone() };
+    let [forked, forked_behind] = [foreign, behind].map(|c| SignedCheckpoint::sign(c, &key).unwrap().note().to_owned());
+    let cases: [(&str, Option<&[u8]>); 11] = [
         ("own/key", None),
         ("own/key", Some(&[7; 32])),
         ("own/key", Some(&[7; 31])),
@@ -177,6 +178,7 @@ fn what_no_interruption_explains_halts() {
         (log, None),
         (log, Some(old.as_bytes())),
         (log, Some(forked.as_bytes())),
+        (log, Some(forked_behind.as_bytes())),
         (log, Some(b"")),
     ];
     for (path, bytes) in cases {

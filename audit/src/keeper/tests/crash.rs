@@ -115,6 +115,8 @@ impl Disk {
             Step::Write => {}
             Step::Rename(path) | Step::Create(path) => drop(self.pending.insert(path.to_owned())),
             Step::Sync(folder) => {
+                let rooms = ["tiles", "own"].iter().any(|own| folder.starts_with(self.real.join(own)));
+                assert!(rooms, "{} is not the keeper's", folder.display());
                 let (now, later) = self.pending.iter().cloned().partition(|p| p.parent() == Some(folder));
                 self.pending = later;
                 persist(&self.real, &now, self.sure.folder.path());
