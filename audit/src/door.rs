@@ -1,4 +1,7 @@
 //! The keeper's door: what it is asked, and what it answers.
+//!
+//! The keeper says Hello when it holds the log's lock and has verified the log. A Hello without a key is followed by
+//! [`Answer::Failed`], which says why there is no log to serve.
 
 use artifact::digest::Base64;
 use artifact::failure::Failure;

@@ -6,11 +6,12 @@
 //! log is read by the code that everybody reads it with. Whatever can't be explained by an interrupted append halts.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use artifact::digest::Base64;
 use artifact::failure::Failure;
+use artifact::frame::{self, FrameError};
 use artifact::key::Ed25519Key;
 
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -83,9 +84,22 @@ impl Keeper {
         answer.unwrap_or_else(Answer::Failed)
     }
 
-    /// Whether this keeper has to end, and the log to be opened again.
-    pub fn is_lost(&self) -> bool {
-        self.lost
+    /// Answers asks until the other side closes.
+    ///
+    /// # Errors
+    /// The other side is gone or talks nonsense; or the log has to be opened again, which the last answer said.
+    pub fn serve(&mut self, mut channel: impl Read + Write) -> Result<(), Failure> {
+        let gone = |error: FrameError| Failure::later("coordinator-lost", error);
+        loop {
+            let ask = match frame::receive(&mut channel) {
+                Err(FrameError::Closed) => return Ok(()),
+                ask => ask.map_err(gone)?,
+            };
+            frame::send(&mut channel, &self.answer(ask)).map_err(gone)?;
+            if self.lost {
+                return Err(Failure::later("log-lost", "the last answer said why; the next start reads the log anew"));
+            }
+        }
     }
 
     /// Appends all of these, durably, or none.

@@ -74,6 +74,11 @@ impl Vkey {
         key_id(&self.name, &self.raw)
     }
 
+    /// The digest whose first four bytes are [`Vkey::id`]. Sigstore calls a log of checkpoints by all 32 (`logId.keyId`).
+    pub fn log_id(&self) -> [u8; 32] {
+        log_id(&self.name, &self.raw)
+    }
+
     /// The key itself.
     pub fn key(&self) -> &PublicKey {
         &self.key
@@ -81,8 +86,12 @@ impl Vkey {
 }
 
 fn key_id(name: &str, raw: &[u8; 32]) -> [u8; 4] {
-    let digest = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(raw).finalize();
-    [digest[0], digest[1], digest[2], digest[3]]
+    let [a, b, c, d, ..] = log_id(name, raw);
+    [a, b, c, d]
+}
+
+fn log_id(name: &str, raw: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(raw).finalize().into()
 }
 
 fn check_name(name: &str) -> Result<(), NoteError> {

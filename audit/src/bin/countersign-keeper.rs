@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 use artifact::failure::{Failure, Retry};
-use artifact::frame::{self, FrameError};
+use artifact::frame;
 use audit::config::KeeperConfig;
-use audit::door::Ask;
+use audit::door::Answer;
 use audit::keeper::Keeper;
 use hardening::room::{self, Entered, Hello};
 use hardening::{HardeningError, Room};
+use serde::Serialize;
 
 fn main() -> ExitCode {
     match serve() {
@@ -26,22 +27,24 @@ fn main() -> ExitCode {
 
 fn serve() -> Result<(), Failure> {
     let entered = room::enter(Room::Keeper).map_err(|e: HardeningError| Failure::later("no-lockdown", e))?;
-    let mut keeper = open(&entered)?;
-    let hello = Hello::new(Room::Keeper, &entered, Some(keeper.vkey().to_string()));
-    frame::send(&entered.channel, &hello).map_err(lost)?;
-    loop {
-        let ask: Ask = match frame::receive(&entered.channel) {
-            Err(FrameError::Closed) => return Ok(()),
-            ask => ask.map_err(lost)?,
-        };
-        frame::send(&entered.channel, &keeper.answer(ask)).map_err(lost)?;
-        if keeper.is_lost() {
-            return Err(Failure::later("log-lost", "what was answered last is why; the next start reads the log anew"));
+    let opened = open(&entered);
+    let key = opened.as_ref().ok().map(|keeper| keeper.vkey().to_string());
+    say(&entered, &Hello::new(Room::Keeper, &entered, key))?;
+    match opened {
+        Ok(mut keeper) => keeper.serve(&entered.channel),
+        // A Hello without a key is followed by the reason: the coordinator's exit status depends on it.
+        Err(failure) => {
+            say(&entered, &Answer::Failed(failure.clone()))?;
+            Err(failure)
         }
     }
 }
 
-/// Says Hello only when this returns: it waits for the lock, so a second run waits for the first.
+fn say<T: Serialize>(entered: &Entered, what: &T) -> Result<(), Failure> {
+    frame::send(&entered.channel, what).map_err(|e| Failure::later("coordinator-lost", e))
+}
+
+/// Hello is said only when this returns: it waits for the lock, so a second run waits for the first.
 fn open(entered: &Entered) -> Result<Keeper, Failure> {
     let path = entered.config.join("keeper.toml");
     let wrong = |cause: &dyn std::fmt::Display| Failure::never("keeper-config", format!("{}: {cause}", path.display()));
@@ -49,8 +52,4 @@ fn open(entered: &Entered) -> Result<Keeper, Failure> {
     let config = KeeperConfig::parse(&text).map_err(|e| wrong(&e))?;
     let log = entered.state.join("public/log");
     Keeper::open(&log.join("tiles"), &log.join("own"), &config.origin)
-}
-
-fn lost(error: FrameError) -> Failure {
-    Failure::later("coordinator-lost", error)
 }

@@ -237,3 +237,36 @@ fn what_can_not_be_an_entry_is_refused_and_changes_nothing() {
     assert_eq!(*keeper.checkpoint(), before);
     assert_eq!(Log::open(&house.tiles(), keeper.vkey()).unwrap().1.len(), 3);
 }
+
+#[test]
+fn the_door_answers_until_it_closes_and_takes_no_nonsense() {
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
+    use artifact::frame;
+
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    let (mut here, there) = UnixStream::pair().unwrap();
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(|| keeper.serve(&there));
+        frame::send(&here, &Ask::Append { submissions: some(3, "x"), since: 0 }).unwrap();
+        assert!(matches!(frame::receive(&here).unwrap(), Answer::Appended(a) if a.receipts.len() == 3));
+        frame::send(&here, &Ask::Prove { indexes: vec![2], since: 1 }).unwrap();
+        assert!(matches!(frame::receive(&here).unwrap(), Answer::Proved(p) if p.size == 3 && p.receipts.len() == 1));
+        frame::send(&here, &Ask::Append { submissions: some(1, "x"), since: 9 }).unwrap();
+        assert!(matches!(frame::receive(&here).unwrap(), Answer::Failed(f) if f.code == "log-rolled-back"));
+        here.shutdown(Shutdown::Both).unwrap();
+        serving.join().unwrap().unwrap();
+    });
+    for nonsense in [&b"\0\0\0\x02{}"[..], b"\0\0\0\x05{\"x\":", b"\xff\xff\xff\xff", b"\0\0"] {
+        let there;
+        (here, there) = UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut here, nonsense).unwrap();
+        here.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(keeper.serve(&there).unwrap_err().code, "coordinator-lost");
+    }
+    let extra = br#"{"prove":{"indexes":[],"more":1,"since":0}}"#;
+    assert!(artifact::json::parse_canonical::<Ask>("ask", extra).is_err());
+    assert_eq!(keeper.checkpoint().size(), 3);
+}
