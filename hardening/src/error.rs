@@ -30,7 +30,6 @@ pub enum HardeningError {
 }
 
 /// Names the step that failed.
-#[expect(dead_code, reason = "the lockdown that uses it is not written yet")]
 pub(crate) trait Step<T> {
     /// Turns an error number into an error that says what was tried.
     fn step(self, step: impl Into<String>) -> Result<T, HardeningError>;

@@ -1,13 +1,19 @@
 //! The launcher, the rooms' lockdown, and the sandbox's OCI bundle.
 //!
-//! [`room::enter`] is the first thing that a room's `main` calls; [`menu`] is what the launcher offers; the
-//! launcher itself is `countersign-launch`.
+//! [`room::enter`] is the first thing that a room's `main` calls; [`menu`] is what the launcher offers; [`launch`] is how
+//! it starts a room.
 
+mod capabilities;
+mod cgroup;
 pub mod error;
+mod landlock;
+pub mod launch;
 pub mod menu;
 pub mod posture;
 pub mod room;
+mod seccomp;
 mod sys;
+mod tree;
 
 pub use error::HardeningError;
 pub use menu::Room;

@@ -3,11 +3,25 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::error::HardeningError;
+use crate::error::{HardeningError, Step as _};
 use crate::menu::Room;
 use crate::posture::Posture;
+use crate::{capabilities, landlock, seccomp, sys};
+
+/// Where the launcher leaves a room's channel.
+const CHANNEL: i32 = 3;
+
+/// Where the launcher leaves the coordinator's control socket.
+const CONTROL: i32 = 4;
+
+/// The most files a room has open.
+const FILES: u64 = 1024;
+
+/// The largest file a room writes, in bytes: a layer of the largest image we take.
+const FILE_SIZE: u64 = 64 << 30;
 
 /// A room that is locked down, with its only door.
 #[derive(Debug)]
@@ -76,8 +90,11 @@ impl Hello {
 ///
 /// # Errors
 /// When anything that the room needs can't be had, or is not in force afterwards. The room then exits.
-pub fn enter(_room: Room) -> Result<Entered, HardeningError> {
-    Err(HardeningError::NotInForce("lockdown".into()))
+pub fn enter(room: Room) -> Result<Entered, HardeningError> {
+    let line = Line::parse(std::env::args().skip(1))?;
+    let channel = socket(CHANNEL)?;
+    let posture = lock_down(room, &line)?;
+    Ok(Entered { channel, config: line.config, state: line.state, trial: line.trial, posture })
 }
 
 /// As [`enter`], for the coordinator.
@@ -85,5 +102,73 @@ pub fn enter(_room: Room) -> Result<Entered, HardeningError> {
 /// # Errors
 /// As [`enter`].
 pub fn enter_coordinator() -> Result<EnteredCoordinator, HardeningError> {
-    Err(HardeningError::NotInForce("lockdown".into()))
+    let line = Line::parse(std::env::args().skip(2))?;
+    let control = socket(CONTROL)?;
+    let posture = lock_down(Room::Coordinator, &line)?;
+    let Line { config, state, trial, words, .. } = line;
+    Ok(EnteredCoordinator { control, config, state, trial, posture, args: words })
+}
+
+fn socket(number: i32) -> Result<UnixStream, HardeningError> {
+    let missing = || HardeningError::Usage(format!("descriptor {number} is no socket"));
+    sys::inherited_socket(number).map(UnixStream::from).ok_or_else(missing)
+}
+
+/// Top to bottom: death with the launcher, capabilities, limits, no way back, files, calls. Then the kernel is asked.
+fn lock_down(room: Room, line: &Line) -> Result<Posture, HardeningError> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("PR_SET_PDEATHSIG")?;
+    if room != Room::Builder {
+        if line.trial {
+            capabilities::bound_to_nothing()?;
+        }
+        capabilities::drop_all()?;
+    }
+    for (resource, limit) in [(Resource::Core, 0), (Resource::Nofile, FILES), (Resource::Fsize, FILE_SIZE)] {
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        rustix::process::setrlimit(resource, limit).step(format!("limiting {resource:?}"))?;
+    }
+    rustix::thread::set_no_new_privs(true).step("PR_SET_NO_NEW_PRIVS")?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("PR_SET_DUMPABLE")?;
+    let landlock = landlock::confine(room, &line.state.join("public"), &line.config, &line.exposed)?;
+    let network = if room.fare().network { "host" } else { "none" };
+    let before = Posture::read(line, landlock, network)?;
+    seccomp::confine(room)?;
+    before.confirm(room)
+}
+
+/// What the launcher writes on a room's command line.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    pub config: PathBuf,
+    pub state: PathBuf,
+    pub trial: bool,
+    pub exposed: Vec<PathBuf>,
+    pub enforced: Vec<String>,
+    pub words: Vec<String>,
+}
+
+impl Line {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, HardeningError> {
+        let mut line = Self::default();
+        while let Some(name) = args.next() {
+            let mut value = || args.next().ok_or_else(|| HardeningError::Usage("an option without its value".into()));
+            match name.as_str() {
+                "--config" => line.config = value()?.into(),
+                "--state" => line.state = value()?.into(),
+                "--lane" if value()? == "public" => {}
+                "--trial" => line.trial = true,
+                "--exposed" => line.exposed.push(value()?.into()),
+                "--enforced" => line.enforced.push(value()?),
+                "--" => {
+                    line.words = args.collect();
+                    break;
+                }
+                _ => return Err(HardeningError::Usage("an argument that the launcher does not write".into())),
+            }
+        }
+        if !line.config.is_absolute() || !line.state.is_absolute() {
+            return Err(HardeningError::Usage("--config and --state are missing".into()));
+        }
+        Ok(line)
+    }
 }

@@ -1,2 +1,126 @@
-//! Under way.
-fn main() {}
+//! The launcher: starts the coordinator, and rooms for it from a fixed menu. Reads no byte of any job.
+//!
+//! `countersign-launch --state DIR --config DIR [--uid-base N] [--expose ROOM=PATH]… -- WORDS`; made by `countersign`.
+//! The menu, and what each room gets, stands in `hardening/src/menu.rs`.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use hardening::HardeningError;
+use hardening::launch::{Perimeter, Started};
+use hardening::menu::{self, Room};
+use rustix::process::{WaitOptions, WaitStatus};
+
+/// The first uid of the rooms, when nothing else is asked for.
+const UID_BASE: u32 = 47_100;
+
+/// A room could not be started; also the status of a coordinator that was killed.
+const UNAVAILABLE: u8 = 3;
+
+fn main() -> ExitCode {
+    let started = parse(std::env::args().skip(1).collect()).and_then(|(perimeter, words)| serve(&perimeter, &words));
+    match started {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("countersign-launch: {error}");
+            ExitCode::from(if matches!(error, HardeningError::Usage(_)) { 2 } else { UNAVAILABLE })
+        }
+    }
+}
+
+/// Starts the coordinator and serves its orders until it ends.
+fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> {
+    perimeter.prepare()?;
+    let io = |cause| HardeningError::Step { step: "making a socket pair".to_owned(), cause };
+    let (control, theirs) = UnixStream::pair().map_err(io)?;
+    let coordinator = perimeter.start(Room::Coordinator, &theirs, words)?;
+    drop(theirs);
+    let mut rooms: Vec<Started> = Vec::new();
+    loop {
+        match menu::next_order(&control) {
+            Ok(Some(number)) => match Room::of_number(number) {
+                Some(room) => rooms.extend(order(perimeter, room, &control)),
+                None => break,
+            },
+            Ok(None) => break,
+            Err(error) => {
+                eprintln!("countersign-launch: the coordinator's socket: {error}");
+                break;
+            }
+        }
+    }
+    let status = rustix::process::waitpid(Some(coordinator.pid), WaitOptions::empty());
+    rooms.into_iter().for_each(Started::stop);
+    coordinator.stop();
+    Ok(status.ok().flatten().map_or(UNAVAILABLE, |(_, status)| exit_status(status)))
+}
+
+/// Starts one room, and answers with the coordinator's end of its channel, or that it could not be had.
+fn order(perimeter: &Perimeter, room: Room, control: &UnixStream) -> Option<Started> {
+    let started = UnixStream::pair()
+        .map_err(|cause| HardeningError::Step { step: "making a socket pair".to_owned(), cause })
+        .and_then(|(ours, theirs)| perimeter.start(room, &theirs, &[]).map(|started| (started, ours)));
+    let (started, channel) = match started {
+        Ok((started, channel)) => (Some(started), Some(channel)),
+        Err(error) => {
+            eprintln!("countersign-launch: {}: {error}", room.name());
+            (None, None)
+        }
+    };
+    if let Err(error) = menu::answer(control, channel) {
+        eprintln!("countersign-launch: the coordinator's socket: {error}");
+    }
+    started
+}
+
+fn exit_status(status: WaitStatus) -> u8 {
+    status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(UNAVAILABLE)
+}
+
+fn parse(args: Vec<String>) -> Result<(Perimeter, Vec<String>), HardeningError> {
+    let usage = |what: &str| HardeningError::Usage(what.to_owned());
+    let (mut state, mut config, mut uid_base, mut expose) = (None, None, UID_BASE, Vec::new());
+    let mut args = args.into_iter();
+    loop {
+        let Some(name) = args.next() else { return Err(usage("no -- and nothing after it")) };
+        if name == "--" {
+            break;
+        }
+        let value = args.next().ok_or_else(|| usage("an option without its value"))?;
+        match name.as_str() {
+            "--state" => state = Some(absolute(value)?),
+            "--config" => config = Some(absolute(value)?),
+            "--uid-base" => uid_base = value.parse().map_err(|_| usage("--uid-base: a number"))?,
+            "--expose" => expose.push(exposed(&value)?),
+            _ => return Err(usage("an option that the launcher does not know")),
+        }
+    }
+    let own = std::env::current_exe().map_err(|cause| HardeningError::Step { step: "finding itself".into(), cause })?;
+    let perimeter = Perimeter {
+        state: state.ok_or_else(|| usage("--state is missing"))?,
+        config: config.ok_or_else(|| usage("--config is missing"))?,
+        binaries: own.parent().map(PathBuf::from).ok_or_else(|| usage("no folder"))?,
+        uid_base: if (1000..=4_000_000_000).contains(&uid_base) {
+            uid_base
+        } else {
+            return Err(usage("--uid-base: 1000 or more"));
+        },
+        trial: !rustix::process::geteuid().is_root(),
+        expose,
+    };
+    Ok((perimeter, args.collect()))
+}
+
+fn absolute(path: String) -> Result<PathBuf, HardeningError> {
+    let path = PathBuf::from(path);
+    let plain = path.is_absolute() && !path.components().any(|c| c == std::path::Component::ParentDir);
+    plain.then_some(path).ok_or_else(|| HardeningError::Usage("paths are absolute and without ..".to_owned()))
+}
+
+fn exposed(value: &str) -> Result<(Room, PathBuf), HardeningError> {
+    let known = |room: &str| [Room::Intake, Room::Signer].into_iter().find(|r| r.name() == room);
+    let (room, path) = value.split_once('=').ok_or_else(|| HardeningError::Usage("--expose: ROOM=PATH".to_owned()))?;
+    let room = known(room).ok_or_else(|| HardeningError::Usage("--expose: intake or signer".to_owned()))?;
+    Ok((room, absolute(path.to_owned())?))
+}

@@ -1,2 +1,110 @@
-//! Under way.
-fn main() {}
+//! Stands in for a room's binary in `tests/rooms`: locks itself down as that room, then tries what a room must not be able
+//! to do, and says what came of it. Copied beside a launcher under the names of the rooms' binaries.
+//!
+//! As the coordinator it has the rooms started that its words name, and prints what each found.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use hardening::menu::{self, Room};
+use hardening::room::{self, Hello};
+
+/// What was tried, and what the kernel answered: `done`, or the error.
+type Findings = BTreeMap<String, String>;
+
+fn main() -> ExitCode {
+    let name = std::env::args().next().unwrap_or_default();
+    let room = Room::ALL.into_iter().find(|r| name.ends_with(&format!("/{}", r.binary())));
+    let done = match room {
+        Some(Room::Coordinator) => coordinate(),
+        Some(room) => probe(room),
+        None => Err(io::Error::other("not started under a room's name")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("countersign-room-probe: {e}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// Each word is a room; `wait` keeps the rooms until standard input ends.
+fn coordinate() -> io::Result<()> {
+    let entered = room::enter_coordinator().map_err(io::Error::other)?;
+    let mut doors = Vec::new();
+    let own = serde_json::json!({"room": "coordinator", "posture": entered.posture,
+        "findings": findings(&entered.state, &entered.config)});
+    println!("{own}");
+    for word in entered.args.iter().filter(|w| *w != "wait") {
+        let room = Room::ALL.into_iter().find(|r| r.name() == word).ok_or_else(|| io::Error::other("no such room"))?;
+        let channel = menu::start(&entered.control, room)?;
+        let mut line = String::new();
+        BufReader::new(&channel).read_line(&mut line)?;
+        print!("{line}");
+        doors.push(channel);
+    }
+    io::stdout().flush()?;
+    if entered.args.iter().any(|w| w == "wait") {
+        io::stdin().read_line(&mut String::new())?;
+    }
+    Ok(())
+}
+
+fn probe(room: Room) -> io::Result<()> {
+    let entered = room::enter(room).map_err(io::Error::other)?;
+    let hello = Hello::new(room, &entered, None);
+    let told = serde_json::json!({"room": room.name(), "posture": hello.posture,
+        "findings": findings(&entered.state, &entered.config)});
+    writeln!(&entered.channel, "{told}")?;
+    // Until the coordinator lets go of the channel.
+    BufReader::new(&entered.channel).read_line(&mut String::new())?;
+    Ok(())
+}
+
+/// Tries everything.
+fn findings(state: &Path, config: &Path) -> Findings {
+    let mut found = Findings::new();
+    let mut note = |what: &str, tried: io::Result<()>| {
+        found.insert(what.to_owned(), tried.map_or_else(|e| e.kind().to_string(), |()| "done".to_owned()));
+    };
+    note("listen-tcp", TcpListener::bind("127.0.0.1:0").map(drop));
+    note("listen-unix", UnixListener::bind("/tmp/probe.socket").map(drop));
+    note("udp-out", UdpSocket::bind("0.0.0.0:0").and_then(|s| s.send_to(b"x", "127.0.0.1:9").map(drop)));
+    let words = fs::read_to_string(config.join("probe")).unwrap_or_default();
+    let mut words = words.lines();
+    let (loopback, socket) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    note("connect-host-loopback", TcpStream::connect(loopback).map(drop));
+    note("connect-unix-outside", UnixStream::connect(socket).map(drop));
+    note("read-etc-shadow", fs::read("/etc/shadow").map(drop));
+    note("read-root-home", fs::read_dir("/root").map(drop));
+    note("write-usr", fs::write("/usr/probe", "x"));
+    note("write-binaries", std::env::current_exe().and_then(|own| fs::write(own.with_extension("probe"), "x")));
+    note("start-program", Command::new("/bin/true").status().map(drop));
+    note("see-launcher", fs::read_dir("/proc/2").map(drop));
+    for store in STORES {
+        let path = state.join("public").join(store);
+        note(&format!("read {store}"), fs::read_dir(&path).map(drop));
+        note(&format!("write {store}"), fs::write(path.join("probe"), "x"));
+    }
+    found
+}
+
+const STORES: &[&str] = &[
+    "intake/dossiers",
+    "intake/candidates",
+    "intake/own",
+    "builder/out",
+    "builder/work",
+    "compare/out",
+    "compare/own",
+    "log/tiles",
+    "log/own",
+    "signer/own",
+    "coordinator/own",
+];
