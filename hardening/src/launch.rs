@@ -185,7 +185,7 @@ impl Perimeter {
         for path in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache"] {
             tree.show_if_there(path, Access::Read)?;
         }
-        for device in ["null", "zero", "full", "random", "urandom"] {
+        for device in ["null", "zero", "full", "random", "urandom", "tty"] {
             tree.show(&Path::new("/dev").join(device), Access::Device)?;
         }
         tree.proc()?;

@@ -3,6 +3,7 @@
 //! [`room::enter`] is the first thing that a room's `main` calls; [`menu`] is what the launcher offers; [`launch`] is how
 //! it starts a room.
 
+pub mod bundle;
 mod capabilities;
 mod cgroup;
 pub mod error;
@@ -10,6 +11,7 @@ mod landlock;
 pub mod launch;
 pub mod menu;
 pub mod posture;
+pub mod probe;
 pub mod room;
 mod seccomp;
 mod sys;

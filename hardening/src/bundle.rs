@@ -1,0 +1,317 @@
+//! The sandbox: an OCI runtime bundle for one start of a recipe, and what is read back from inside it.
+//!
+//! The bundle is started by the builder room, which is root of a user namespace in an empty network namespace already; the
+//! bundle's own user namespace lies inside that one.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// How much of the end of a run's output is kept, in bytes: enough for the last lines of a failing build.
+const TAIL: usize = 16 << 10;
+
+/// What may be done as root of the sandbox's own user namespace: what installing files needs.
+const CAPABILITIES: [&str; 8] = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETUID",
+];
+
+/// [`CAPABILITIES`] as the kernel's mask.
+const CAPABILITY_MASK: &str = "00000000800000fb";
+
+/// Calls that no build needs and many escapes begin with.
+const DENIED: &[&str] = &[
+    "acct",
+    "add_key",
+    "bpf",
+    "delete_module",
+    "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "init_module",
+    "io_uring_enter",
+    "io_uring_register",
+    "io_uring_setup",
+    "kcmp",
+    "kexec_file_load",
+    "kexec_load",
+    "keyctl",
+    "lookup_dcookie",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "move_pages",
+    "nfsservctl",
+    "open_by_handle_at",
+    "open_tree",
+    "perf_event_open",
+    "pidfd_getfd",
+    "pivot_root",
+    "process_madvise",
+    "process_vm_readv",
+    "process_vm_writev",
+    "ptrace",
+    "quotactl",
+    "quotactl_fd",
+    "reboot",
+    "request_key",
+    "setns",
+    "swapoff",
+    "swapon",
+    "umount2",
+    "unshare",
+    "userfaultfd",
+    "vhangup",
+];
+
+/// What clone(2) is asked with for a namespace of any kind.
+const NAMESPACES: [u64; 8] =
+    [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
+
+/// Something of the builder's that the sandbox sees.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// Where it is.
+    pub source: PathBuf,
+    /// Where it is inside.
+    pub destination: PathBuf,
+}
+
+/// One start.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// The bundle's folder.
+    pub folder: PathBuf,
+    /// The root file system; read-only inside.
+    pub rootfs: PathBuf,
+    /// The host name.
+    pub hostname: String,
+    /// The working directory.
+    pub cwd: String,
+    /// The umask.
+    pub umask: u32,
+    /// The environment, `NAME=value`; all of it.
+    pub env: Vec<String>,
+    /// What is there besides, writable.
+    pub binds: Vec<Bind>,
+    /// Whether the builder has a range of ids; else there is one.
+    pub ranges: bool,
+}
+
+/// How a start ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit status; `None` when it took too long and was stopped.
+    pub status: Option<i32>,
+    /// The end of what it printed on either stream.
+    pub tail: String,
+}
+
+/// Why the sandbox could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// Something on this host failed.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the kernel said.
+        cause: io::Error,
+    },
+    /// The runtime did not start, or ignored what was asked.
+    #[error("the sandbox is not as asked: {0}")]
+    NotAsAsked(String),
+}
+
+impl Bundle {
+    /// Runs a script with `/bin/sh -e`.
+    ///
+    /// # Errors
+    /// When the runtime can't be started.
+    pub fn run(&self, runtime: &Path, name: &str, script: &str, limit: Duration) -> Result<Ended, SandboxError> {
+        let io = |what: &str| {
+            let what = what.to_owned();
+            move |cause| SandboxError::Io { what, cause }
+        };
+        fs::create_dir_all(&self.folder).map_err(io("making the bundle"))?;
+        let config = serde_json::to_vec_pretty(&self.config(script)).map_err(|e| io("the bundle")(e.into()))?;
+        fs::write(self.folder.join("config.json"), config).map_err(io("writing the bundle"))?;
+        let (output, input) = io::pipe().map_err(io("making a pipe"))?;
+        let errors = input.try_clone().map_err(io("making a pipe"))?;
+        let mut command = Command::new(runtime);
+        command.arg("--root").arg(self.folder.join("state")).arg("run").arg("--bundle").arg(&self.folder).arg(name);
+        command.stdin(Stdio::null()).stdout(input).stderr(errors);
+        let mut child = command.spawn().map_err(io("starting the runtime"))?;
+        drop(command);
+        let tail = std::thread::spawn(move || read_tail(output));
+        let (sender, ended) = mpsc::channel();
+        let waiter = std::thread::spawn(move || {
+            let _ = sender.send(child.wait());
+        });
+        match ended.recv_timeout(limit) {
+            Ok(status) => {
+                let status = status.map_err(io("waiting for the runtime"))?;
+                let _ = waiter.join();
+                let tail = tail.join().unwrap_or_default();
+                Ok(Ended { status: Some(status.code().unwrap_or(255)), tail })
+            }
+            // What still runs ends with this room: it is the first process of its pid namespace.
+            Err(_) => Ok(Ended { status: None, tail: String::new() }),
+        }
+    }
+
+    /// Starts the sandbox for nothing but questions, and compares every answer with what was asked for.
+    ///
+    /// # Errors
+    /// When the runtime can't be started, or anything is not as asked.
+    pub fn read_back(&self, runtime: &Path, name: &str) -> Result<Vec<String>, SandboxError> {
+        let ended = self.run(runtime, name, QUESTIONS, Duration::from_secs(60))?;
+        if ended.status != Some(0) {
+            return Err(SandboxError::NotAsAsked(format!("it did not start: {}", ended.tail.trim_end())));
+        }
+        let answers: Vec<&str> = ended.tail.lines().collect();
+        let env = |name: &str| self.env.iter().find_map(|e| e.strip_prefix(&format!("{name}="))).unwrap_or_default();
+        let expected = [
+            ("no_new_privs", "NoNewPrivs: 1".to_owned()),
+            ("a seccomp filter", "Seccomp: 2".to_owned()),
+            ("capabilities", format!("CapEff: {CAPABILITY_MASK}")),
+            ("bounding set", format!("CapBnd: {CAPABILITY_MASK}")),
+            ("uid 0 of a user namespace", "Uid: 0".to_owned()),
+            ("id map", format!("ids {}", if self.ranges { "0+1 1+65535" } else { "0+1" })),
+            ("read-only root", "root ro".to_owned()),
+            ("host name", format!("host {}", self.hostname)),
+            ("umask", format!("umask {:04o}", self.umask)),
+            ("working directory", format!("cwd {}", self.cwd)),
+            ("locale", format!("LC_ALL {}", env("LC_ALL"))),
+            ("time zone", format!("TZ {}", env("TZ"))),
+            ("SOURCE_DATE_EPOCH", format!("SOURCE_DATE_EPOCH {}", env("SOURCE_DATE_EPOCH"))),
+            ("no network", "network none".to_owned()),
+            ("pid namespace", "pid 1".to_owned()),
+        ];
+        for (what, wanted) in &expected {
+            if !answers.contains(&wanted.as_str()) {
+                let found = answers.join("; ");
+                return Err(SandboxError::NotAsAsked(format!(
+                    "{what}: asked for {wanted:?}, inside there is: {found}"
+                )));
+            }
+        }
+        Ok(expected.iter().map(|(what, _)| (*what).to_owned()).collect())
+    }
+
+    fn config(&self, script: &str) -> Value {
+        let ids = match self.ranges {
+            true => json!([{"containerID": 0, "hostID": 0, "size": 1}, {"containerID": 1, "hostID": 1, "size": 65535}]),
+            false => json!([{"containerID": 0, "hostID": 0, "size": 1}]),
+        };
+        let namespaces = ["pid", "ipc", "uts", "mount", "user"].map(|kind| json!({"type": kind}));
+        json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "terminal": false,
+                "user": {"uid": 0, "gid": 0, "umask": self.umask},
+                "args": ["/bin/sh", "-e", "-c", script],
+                "env": self.env,
+                "cwd": self.cwd,
+                "noNewPrivileges": true,
+                "capabilities": {"bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES},
+                "rlimits": [{"type": "RLIMIT_CORE", "hard": 0, "soft": 0}, {"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+            },
+            "root": {"path": self.rootfs, "readonly": true},
+            "hostname": self.hostname,
+            "mounts": self.mounts(),
+            "linux": {
+                "namespaces": namespaces,
+                "uidMappings": ids.clone(),
+                "gidMappings": ids,
+                "maskedPaths": ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+                    "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi"],
+                "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+                "seccomp": seccomp(),
+            },
+        })
+    }
+
+    fn mounts(&self) -> Vec<Value> {
+        let tmpfs = |path: &str, options: &[&str]| {
+            let options: Vec<&str> = ["nosuid", "nodev"].iter().chain(options).copied().collect();
+            json!({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": options})
+        };
+        let mut mounts = vec![
+            json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+            json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
+                "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}),
+            tmpfs("/dev/shm", &["mode=1777", "size=65536k"]),
+            tmpfs("/tmp", &["mode=1777"]),
+        ];
+        for bind in &self.binds {
+            mounts.push(json!({"destination": bind.destination, "type": "none", "source": bind.source,
+                "options": ["bind", "rw", "nosuid", "nodev"]}));
+        }
+        mounts
+    }
+}
+
+fn seccomp() -> Value {
+    let masks = NAMESPACES.map(|flag| {
+        json!({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
+            "args": [{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]})
+    });
+    let mut rules = vec![
+        json!({"names": DENIED, "action": "SCMP_ACT_ERRNO", "errnoRet": 1}),
+        json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}),
+    ];
+    rules.extend(masks);
+    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
+}
+
+/// Asked by a shell's own words alone: a base may hold nothing else.
+const QUESTIONS: &str = r#"
+while read -r name first rest; do
+  case "$name" in Uid:|NoNewPrivs:|Seccomp:|CapEff:|CapBnd:) echo "$name $first" ;; esac
+done < /proc/self/status
+ids=ids
+while read -r inside outside count; do ids="$ids $inside+$count"; done < /proc/self/uid_map
+echo "$ids"
+while read -r id parent device root point options rest; do
+  case "$point:$options" in /:ro|/:ro,*) echo "root ro" ;; esac
+done < /proc/self/mountinfo
+read -r name < /proc/sys/kernel/hostname
+echo "host $name"
+echo "umask $(umask)"
+echo "cwd $(pwd)"
+echo "LC_ALL $LC_ALL"
+echo "TZ $TZ"
+echo "SOURCE_DATE_EPOCH $SOURCE_DATE_EPOCH"
+routes=none
+while read -r interface rest; do case "$interface" in Iface) ;; *) routes="$interface" ;; esac; done < /proc/net/route
+echo "network $routes"
+echo "pid $$"
+"#;
+
+/// The end of what comes, at most [`TAIL`] bytes; all of it is read, so that nobody waits for us.
+fn read_tail(mut from: impl Read) -> String {
+    let mut kept: Vec<u8> = Vec::new();
+    let mut piece = [0; 8192];
+    while let Ok(n @ 1..) = from.read(&mut piece) {
+        kept.extend_from_slice(&piece[..n]);
+        if kept.len() > 2 * TAIL {
+            kept.drain(..kept.len() - TAIL);
+        }
+    }
+    let start = kept.len().saturating_sub(TAIL);
+    String::from_utf8_lossy(&kept[start..]).into_owned()
+}
