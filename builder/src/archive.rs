@@ -1,0 +1,336 @@
+//! Reading one layer: tar entries from a stream that nobody has vouched for.
+//!
+//! What two container runtimes would read differently is refused, not interpreted: sparse files, a link with
+//! content, two extended headers for one entry, paths that leave the root.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use artifact::digest::shortened;
+use artifact::oci;
+
+use crate::header::{self, Extras};
+use crate::tree::{Content, Scratch};
+
+/// The most entries of all layers of an image together. The largest base images have some hundred thousand.
+pub const ENTRIES: u64 = 1_000_000;
+
+/// The most bytes of all layers together, before compression: the largest file a room may write.
+pub const BYTES: u64 = 64 << 30;
+
+/// The most bytes of names, link targets and attributes together: these are kept in memory.
+pub const NAMES: u64 = 512 << 20;
+
+/// The most bytes of one extended header: sixteen times the longest attribute that Linux takes.
+const EXTENSION: u64 = 1 << 20;
+
+/// Why a layer was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The stream was cut, or the scratch folder is full.
+    #[error("the layer could not be read: {0}")]
+    Io(#[from] io::Error),
+    /// Something that we don't take.
+    #[error("entry {entry} of the layer, {path:?}: {why}")]
+    Entry {
+        /// Its number, from one.
+        entry: u64,
+        /// Its path, shortened.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// More than a limit.
+    #[error("the layers hold more than {limit} {what}")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
+    /// A media type that is no layer's.
+    #[error("a layer of media type {0:?}")]
+    MediaType(String),
+}
+
+/// What all layers of an image have used up so far.
+#[derive(Debug, Default)]
+pub struct Budget {
+    entries: u64,
+    bytes: u64,
+    names: u64,
+}
+
+impl Budget {
+    /// Takes one entry with this many bytes of names.
+    ///
+    /// # Errors
+    /// There are no more to take.
+    pub fn entry(&mut self, names: usize) -> Result<(), ArchiveError> {
+        self.entries += 1;
+        if self.entries > ENTRIES {
+            return Err(ArchiveError::TooMuch { what: "entries", limit: ENTRIES });
+        }
+        self.names(names)
+    }
+
+    /// Takes this many bytes of names, link targets or attributes.
+    ///
+    /// # Errors
+    /// There are no more to take.
+    pub fn names(&mut self, names: usize) -> Result<(), ArchiveError> {
+        self.names = self.names.saturating_add(names as u64);
+        if self.names > NAMES {
+            return Err(ArchiveError::TooMuch { what: "bytes of names", limit: NAMES });
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, bytes: u64) -> Result<(), ArchiveError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > BYTES {
+            return Err(ArchiveError::TooMuch { what: "bytes", limit: BYTES });
+        }
+        Ok(())
+    }
+}
+
+/// One entry of a layer.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its path: no leading and no trailing slash, no `.`, no `..`; empty for the root folder.
+    pub path: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its mode's lowest twelve bits.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u64,
+    /// Its group.
+    pub gid: u64,
+    /// When it was last changed.
+    pub mtime: i64,
+    /// Its extended attributes.
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A folder.
+    Folder,
+    /// A file; its content is in the scratch folder.
+    File(Content),
+    /// A symbolic link, with its target.
+    Symlink(Vec<u8>),
+    /// One more name for the node at this path.
+    Link(Vec<u8>),
+    /// A character device.
+    Char(u32, u32),
+    /// A block device.
+    Block(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+/// Undoes a layer's compression: by its media type, and by its first bytes where the type says nothing. Of several
+/// gzip members or zstd frames, all are read.
+///
+/// # Errors
+/// A type that is no layer's, or an unreadable stream.
+pub fn decompressed<'r>(layer: impl Read + 'r, media_type: &str) -> Result<Box<dyn Read + 'r>, ArchiveError> {
+    let mut layer = BufReader::with_capacity(128 << 10, layer);
+    let gzip = match media_type {
+        oci::LAYER => return Ok(Box::new(layer)),
+        oci::LAYER_GZIP | oci::DOCKER_LAYER => true,
+        oci::LAYER_ZSTD => false,
+        "" => match layer.fill_buf()? {
+            [0x1f, 0x8b, ..] => true,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => false,
+            _ => return Ok(Box::new(layer)),
+        },
+        other => return Err(ArchiveError::MediaType(shortened(other))),
+    };
+    if gzip {
+        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(layer)));
+    }
+    Ok(Box::new(zstd::stream::read::Decoder::with_buffer(layer)?))
+}
+
+/// Reads the entries of an uncompressed layer, in their order. Contents go to the scratch folder. The stream is
+/// read to its end, so that its digest can be checked.
+///
+/// # Errors
+/// Anything that is not a plain tar, and more than the budget has left.
+pub fn entries(layer: &mut impl Read, budget: &mut Budget, scratch: &Scratch) -> Result<Vec<Entry>, ArchiveError> {
+    let mut found = Vec::new();
+    let mut extras = Extras::default();
+    let mut number = 0;
+    while let Some(header) = next_header(layer)? {
+        number += 1;
+        let fault = |why: &str| ArchiveError::Entry {
+            entry: number,
+            path: shortened(&String::from_utf8_lossy(&header.path_bytes())),
+            why: why.to_owned(),
+        };
+        header::check(&header).map_err(fault)?;
+        let size = header::size(&header).map_err(fault)?;
+        let kind = header.as_bytes()[156];
+        if matches!(kind, b'x' | b'g' | b'L' | b'K') {
+            if size > EXTENSION {
+                return Err(fault("its extended header is too long"));
+            }
+            budget.content(size)?;
+            let body = bytes(layer, size, false)?;
+            bytes(layer, padding(size), false)?;
+            extras.take(kind, body).map_err(fault)?;
+            // Extended headers without an entry cost as well.
+            budget.entry(0)?;
+            continue;
+        }
+        let extras = std::mem::take(&mut extras);
+        let size = extras.size().map_err(fault)?.unwrap_or(size);
+        let entry = extras.entry(&header, kind, size).map_err(fault)?;
+        let link = match &entry.kind {
+            EntryKind::Symlink(target) | EntryKind::Link(target) => target.len(),
+            _ => 0,
+        };
+        let xattrs: usize = entry.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+        budget.entry(entry.path.len() + link + xattrs)?;
+        budget.content(size)?;
+        found.push(match entry.kind {
+            EntryKind::File(_) => {
+                let content = scratch.put(layer.by_ref().take(size))?;
+                if content.size != size {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                bytes(layer, padding(size), false)?;
+                Entry { kind: EntryKind::File(content), ..entry }
+            }
+            _ => entry,
+        });
+    }
+    if !extras.is_empty() {
+        return Err(ArchiveError::Io(io::ErrorKind::UnexpectedEof.into()));
+    }
+    let rest = io::copy(&mut layer.by_ref().take(BYTES + 1), &mut io::sink())?;
+    budget.content(rest)?;
+    Ok(found)
+}
+
+/// The next header; `None` after two blocks of zeros, or at the end of a stream that has none.
+fn next_header(layer: &mut impl Read) -> io::Result<Option<tar::Header>> {
+    let mut header = tar::Header::new_old();
+    for _ in 0..2 {
+        let block = bytes(layer, 512, true)?;
+        if block.is_empty() {
+            return Ok(None);
+        }
+        if block.iter().any(|b| *b != 0) {
+            header.as_mut_bytes().copy_from_slice(&block);
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads this many bytes, which are few; or none at all, if the stream may end here.
+fn bytes(layer: &mut impl Read, count: u64, may_end: bool) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    layer.by_ref().take(count).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 == count || (may_end && bytes.is_empty()) {
+        return Ok(bytes);
+    }
+    Err(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// How many bytes fill the last block of a content.
+pub(crate) fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % 512
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tar: &[u8]) -> Result<Vec<Entry>, ArchiveError> {
+        let folder = tempfile::tempdir().unwrap();
+        entries(&mut &tar[..], &mut Budget::default(), &Scratch::new(folder.path()).unwrap())
+    }
+
+    fn header(path: &[u8], kind: u8, size: u64) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path);
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_size(size);
+        header.set_mode(0o644);
+        header.set_cksum();
+        header
+    }
+
+    fn block(path: &[u8], kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = header(path, kind, body.len() as u64).as_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+
+    #[test]
+    fn extended_headers_and_long_names_are_read() {
+        let long = [b"d/".as_slice(), &[b'n'; 200]].concat();
+        let pax = b"00 SCHILY.xattr.user.a=x\ny=z\x00\xff\n";
+        let pax = [format!("{} ", pax.len()).as_bytes(), &pax[3..]].concat();
+        let tar = [block(b"x", b'L', &long), block(b"x", b'x', &pax), block(b"short", b'0', b"hello")].concat();
+        let found = read(&tar).unwrap();
+        assert_eq!(found[0].path, long);
+        assert_eq!(found[0].xattrs[&b"user.a"[..]], b"x\ny=z\x00\xff");
+        assert!(matches!(found[0].kind, EntryKind::File(Content { size: 5, .. })));
+    }
+
+    #[test]
+    fn hostile_archives_are_refused_with_short_errors() {
+        let sparse = block(b"h", b'x', b"22 GNU.sparse.major=1\n");
+        let hostile = [
+            block(b"../etc", b'0', b""),
+            block(b"/etc", b'0', b""),
+            block(b"a/../b", b'5', b""),
+            [block(b"h", b'x', b"12 path=a\0b\n"), block(b"f", b'0', b"")].concat(),
+            [sparse, block(b"f", b'0', b"")].concat(),
+            block(b"f", b'S', b""),
+            block(b"f", b'5', b"content of a folder"),
+            block(b"f", b'1', b""),
+            block(b"f", b'z', b""),
+            block(b"h", b'g', b"10 path=a\n"),
+            block(b"h", b'x', b"99 path=a\n"),
+            [block(b"h", b'x', b""), block(b"h", b'x', b"")].concat(),
+            block(b"h", b'L', b"name for nothing"),
+            header(b"f", b'0', 1 << 40).as_bytes().to_vec(),
+            header(b"h", b'L', 1 << 30).as_bytes().to_vec(),
+            header(b"f", b'0', 600).as_bytes().to_vec(),
+            block(b"f", b'0', b"")[..300].to_vec(),
+            vec![b'!'; 512],
+        ];
+        for (i, tar) in hostile.iter().enumerate() {
+            let error = read(tar).expect_err(&i.to_string()).to_string();
+            assert!(error.len() < 300, "{error}");
+        }
+    }
+
+    #[test]
+    fn every_member_of_a_gzip_stream_is_read() {
+        let member = |bytes: &[u8]| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            io::Write::write_all(&mut encoder, bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        let two = [member(b"one"), member(b"two")].concat();
+        for kind in ["", oci::LAYER_GZIP, oci::DOCKER_LAYER] {
+            assert_eq!(io::read_to_string(decompressed(&two[..], kind).unwrap()).unwrap(), "onetwo");
+        }
+        let frames = zstd::encode_all(&b"three"[..], 1).unwrap().repeat(2);
+        assert_eq!(io::read_to_string(decompressed(&frames[..], oci::LAYER_ZSTD).unwrap()).unwrap(), "threethree");
+        let trailing = [two, b"rubbish".to_vec()].concat();
+        assert!(io::read_to_string(decompressed(&trailing[..], "").unwrap()).is_err());
+        assert!(decompressed(&b""[..], "text/plain").is_err());
+    }
+}
