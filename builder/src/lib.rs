@@ -8,4 +8,19 @@ pub mod flatten;
 #[cfg(feature = "room")]
 mod header;
 #[cfg(feature = "room")]
+pub mod pack;
+#[cfg(feature = "room")]
 pub mod tree;
+
+#[cfg(feature = "room")]
+pub mod builder_config;
+#[cfg(feature = "room")]
+pub mod builder_room;
+#[cfg(feature = "room")]
+pub mod checkout;
+#[cfg(feature = "room")]
+pub mod collect;
+#[cfg(feature = "room")]
+pub mod runs;
+#[cfg(feature = "room")]
+pub mod unpack;

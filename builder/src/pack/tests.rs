@@ -1,0 +1,124 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::flatten::Flattener;
+use crate::tree;
+
+fn node(kind: Kind) -> Node {
+    Node { kind, ..Node::implied() }
+}
+
+/// Something of everything.
+fn sample(scratch: &Scratch) -> Tree {
+    let file = |bytes: &[u8]| node(Kind::File(scratch.put(bytes).unwrap()));
+    let mut tool = file(b"#!/bin/sh\n");
+    tool.mode = 0o4755;
+    tool.xattrs.insert(b"security.capability".to_vec(), b"\x01\0\0\n=".to_vec());
+    let mut linked = file(b"linked");
+    (linked.group, linked.uid, linked.mtime) = (1, 1 << 30, 5_000);
+    let long = [b"d/".as_slice(), &[b'n'; 180]].concat();
+    Tree::from([
+        (b"d".to_vec(), node(Kind::Folder)),
+        (b"d-tool".to_vec(), tool),
+        (b"d/a".to_vec(), linked.clone()),
+        (b"d/b".to_vec(), linked),
+        (long, node(Kind::Symlink(vec![b't'; 120]))),
+        (b"d/null".to_vec(), node(Kind::Char(1, 3))),
+        (b"pipe\xff".to_vec(), node(Kind::Fifo)),
+    ])
+}
+
+fn scratch() -> (tempfile::TempDir, Scratch) {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path()).unwrap();
+    (folder, scratch)
+}
+
+#[test]
+fn the_bytes_of_format_1_are_fixed() {
+    let (_folder, scratch) = scratch();
+    let mut gzip = Gzip::new(Vec::new(), 1);
+    write_tar(&sample(&scratch), &scratch, 1_000, &mut gzip).unwrap();
+    let (bytes, diff_id) = gzip.finish().unwrap();
+    assert_eq!(bytes[..10], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
+    assert_eq!(diff_id.hex(), "31b1f741bda975cc967466882000c01000668030878ff8b148c803a648c70a5c");
+    assert_eq!(Digest::of(&bytes).hex(), "09d4bfed0bdb3f62dca7ecbe9d70ccf0448fa509503f8ec85f9cca8342eeadb4");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    let mut seed = 1u64;
+    let mut plain = Vec::new();
+    while plain.len() < 9 * MEMBER + 12_345 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        plain.extend_from_slice(format!("{} ", seed >> 50).as_bytes());
+    }
+    let packed = |threads| {
+        let mut gzip = Gzip::new(Vec::new(), threads);
+        gzip.write_all(&plain).unwrap();
+        gzip.finish().unwrap()
+    };
+    let one = packed(1);
+    assert!([2, 3, 16].into_iter().all(|threads| packed(threads) == one));
+    let back = crate::archive::decompressed(&one.0[..], oci::LAYER_GZIP).unwrap();
+    assert!(back.bytes().map(Result::unwrap).eq(plain));
+}
+
+#[test]
+fn what_does_not_fit_a_header_comes_back() {
+    let (_folder, scratch) = scratch();
+    let tree = sample(&scratch);
+    let mut expected = tree.clone();
+    expected.values_mut().for_each(|n| n.mtime = n.mtime.min(1_000));
+    assert_eq!(round_trip(&tree, &scratch, 1_000), expected);
+}
+
+fn round_trip(tree: &Tree, scratch: &Scratch, source_date: i64) -> Tree {
+    let mut tar = Vec::new();
+    write_tar(tree, scratch, source_date, &mut tar).unwrap();
+    let mut flattener = Flattener::new(scratch);
+    flattener.apply(Cursor::new(tar), oci::LAYER, None).unwrap();
+    flattener.finish()
+}
+
+fn nodes() -> impl Strategy<Value = Vec<(Vec<u8>, u8, u32, u64, i64, u64)>> {
+    let part = proptest::collection::vec(prop::sample::select(vec![b'a', b'-', 0xc3, b'0']), 1..60);
+    let path = proptest::collection::vec(part, 1..5).prop_map(|parts| parts.join(&b'/'));
+    proptest::collection::vec((path, 0..5u8, 0..0o10000u32, any::<u64>(), -9..i64::MAX, 0..3u64), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_packed_tree_flattens_to_itself(nodes in nodes()) {
+        let (_folder, scratch) = scratch();
+        let mut tree = Tree::new();
+        for (path, kind, mode, id, mtime, group) in nodes {
+            let blocked = tree::parents(&path).any(|p| tree.get(p).is_some_and(|n: &Node| n.kind != Kind::Folder));
+            if blocked || tree.contains_key(&path) {
+                continue;
+            }
+            for parent in tree::parents(&path) {
+                tree.entry(parent.to_vec()).or_insert_with(Node::implied);
+            }
+            let kind = match kind {
+                0 => Kind::Folder,
+                1 => Kind::Symlink(path.repeat(2)),
+                2 => Kind::Block(mode, 7),
+                _ => Kind::File(scratch.put(&path[..]).unwrap()),
+            };
+            let mut new = Node { kind, mode, uid: id, gid: id >> 40, mtime, ..Node::implied() };
+            if let Some(same) = tree.values().find(|n| group != 0 && n.group == group) {
+                new = same.clone();
+            } else if matches!(new.kind, Kind::File(_)) {
+                new.group = group;
+            }
+            tree.insert(path, new);
+        }
+        tree::number_groups(&mut tree);
+        prop_assert_eq!(round_trip(&tree, &scratch, i64::MAX), tree);
+    }
+}
