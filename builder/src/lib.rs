@@ -8,6 +8,8 @@ pub mod flatten;
 #[cfg(feature = "room")]
 mod header;
 #[cfg(feature = "room")]
+pub mod image;
+#[cfg(feature = "room")]
 pub mod pack;
 #[cfg(feature = "room")]
 pub mod tree;
