@@ -2,7 +2,11 @@
 
 #[cfg(feature = "room")]
 pub mod archive;
+#[cfg(feature = "room")]
+pub mod compare;
 pub mod door;
+#[cfg(feature = "room")]
+mod escape;
 #[cfg(feature = "room")]
 pub mod flatten;
 #[cfg(feature = "room")]
