@@ -152,7 +152,12 @@ impl Bundle {
         let (output, input) = io::pipe().map_err(io("making a pipe"))?;
         let errors = input.try_clone().map_err(io("making a pipe"))?;
         let mut command = Command::new(runtime);
-        command.arg("--root").arg(self.folder.join("state")).arg("run").arg("--bundle").arg(&self.folder).arg(name);
+        command
+            .arg("--root")
+            .arg(self.folder.join("state"))
+            .args(["run", "--no-new-keyring", "--bundle"])
+            .arg(&self.folder)
+            .arg(name);
         command.stdin(Stdio::null()).stdout(input).stderr(errors);
         let mut child = command.spawn().map_err(io("starting the runtime"))?;
         drop(command);

@@ -1,0 +1,169 @@
+//! The builder's work, top to bottom: open the dossier, know the runtime, unpack, check out, read the sandbox back, run
+//! twice, collect.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use artifact::dossier::Dossier;
+use artifact::failure::Failure;
+use artifact::layout::Layout;
+use artifact::oci::Descriptor;
+use artifact::recipe::{self, Recipe};
+use artifact::statement::sandbox::Sandbox;
+use artifact::{Digest, Moment};
+use hardening::posture::Posture;
+use hardening::probe::Runtime;
+use rustix::mount::MountFlags;
+
+use crate::builder_config::BuilderConfig;
+use crate::checkout::Objects;
+use crate::collect::{CollectError, collect};
+use crate::door::{BuildAsk, Built};
+use crate::runs::{Ground, NOT_VARIED, SETTINGS, VARIED};
+use crate::unpack::unpack;
+
+/// How far apart the two runs start at least: seconds in file names and versions then differ.
+const APART: Duration = Duration::from_millis(1100);
+
+/// The builder's folders.
+#[derive(Debug)]
+pub struct BuilderRoom<'a> {
+    /// The state folder.
+    pub state: &'a Path,
+    /// Limits and runtime.
+    pub config: BuilderConfig,
+    /// What confines the room.
+    pub posture: &'a Posture,
+}
+
+impl BuilderRoom<'_> {
+    /// Builds what is asked for.
+    ///
+    /// # Errors
+    /// When anything is not as the dossier says, or a step fails.
+    pub fn build(&self, ask: &BuildAsk, say: &mut dyn FnMut(String)) -> Result<Built, Failure> {
+        let runtime = Runtime::probe(&self.config.runtime, &self.config.accept)
+            .map_err(|e| Failure::later("runtime-refused", e))?;
+        let lane = self.state.join("public");
+        let dossiers = Layout::open(lane.join("intake/dossiers"));
+        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(|e| Failure::never("dossier-broken", e))?;
+        let work = self.workplace(&lane.join("builder/work"))?;
+        let objects = Objects::read(&dossiers, &dossier.objects, &dossier.commit, &work.join("blobs"))
+            .map_err(|e| Failure::never("source-broken", e))?;
+        let recipe = recipe_of(&objects, &dossier)?;
+        say(format!("{} {}: {} steps, twice", runtime.name, runtime.version, recipe.steps.len()));
+        let rootfs = work.join("rootfs");
+        let ranges = has_ranges();
+        let base = dossier.bases.iter().find(|b| b.pinned == recipe.base);
+        let base = base.ok_or_else(|| Failure::never("base-missing", format!("the dossier lacks {}", recipe.base)))?;
+        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges).map_err(|e| Failure::never("base-broken", e))?;
+        let limit = Duration::from_secs(self.config.minutes * 60);
+        let source_date = dossier.source_date;
+        let ground = Ground { recipe: &recipe, source_date, rootfs: &rootfs, work: &work, ranges, limit };
+        let store = Layout::create(lane.join("builder/out")).map_err(|e| Failure::later("store", e))?;
+        let started = Moment::now();
+        let (first, enforced) = self.run(&ground, 0, &runtime, &objects, &dossiers, &dossier, &store)?;
+        say("the first run is done".to_owned());
+        std::thread::sleep(APART);
+        let (second, _) = self.run(&ground, 1, &runtime, &objects, &dossiers, &dossier, &store)?;
+        say("the second run is done".to_owned());
+        Ok(Built {
+            trees: [first, second],
+            sandbox: self.sandbox(&runtime, enforced),
+            varied: VARIED.map(str::to_owned).to_vec(),
+            not_varied: NOT_VARIED.map(str::to_owned).to_vec(),
+            started,
+            finished: Moment::now(),
+        })
+    }
+
+    /// One run, from an empty folder to a tar.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing, and a struct would only name them again")]
+    fn run(
+        &self,
+        ground: &Ground<'_>,
+        which: usize,
+        runtime: &Runtime,
+        objects: &Objects,
+        dossiers: &Layout,
+        dossier: &Dossier,
+        store: &Layout,
+    ) -> Result<(Descriptor, Vec<String>), Failure> {
+        let setting = SETTINGS[which];
+        let folder = ground.work.join(setting.name);
+        let source = folder.join("source");
+        objects.write(&source, setting.order).map_err(|e| Failure::never("source-broken", e))?;
+        for (number, submodule) in dossier.submodules.iter().enumerate() {
+            if !objects.pins(&submodule.path, &submodule.commit) {
+                let text = format!("{:?}: the source tree pins no such submodule there", submodule.path);
+                return Err(Failure::never("submodule-broken", text));
+            }
+            let blobs = ground.work.join(format!("{}-blobs-{number}", setting.name));
+            Objects::read(dossiers, &submodule.objects, &submodule.commit, &blobs)
+                .and_then(|objects| objects.write(&source.join(&submodule.path), setting.order))
+                .map_err(|e| Failure::never("submodule-broken", format!("{}: {e}", submodule.path)))?;
+        }
+        make_folder(&folder.join("out")).map_err(|e| Failure::later("work-folder", e))?;
+        let enforced = setting
+            .bundle(ground)
+            .read_back(&runtime.path, &format!("countersign-{}-questions", setting.name))
+            .map_err(|e| Failure::later("sandbox-not-as-asked", e))?;
+        setting.run(ground, &runtime.path)?;
+        let tree = collect(&folder.join("out"), store).map_err(|e| match e {
+            CollectError::TooMany | CollectError::Kind(_) => Failure::never("output-refused", e),
+            _ => Failure::later("output", e),
+        })?;
+        Ok((tree, enforced))
+    }
+
+    /// A file system of its own for this build, with a size; it goes when the room ends, however it ends.
+    fn workplace(&self, work: &Path) -> Result<PathBuf, Failure> {
+        let mib = self.config.memory_mib + 2 * self.config.output_mib;
+        let options = std::ffi::CString::new(format!("size={mib}m,mode=0755")).unwrap_or_default();
+        rustix::mount::mount("tmpfs", work, "tmpfs", MountFlags::NODEV, options.as_c_str())
+            .map_err(|e| Failure::later("work-folder", format!("mounting a tmpfs on {}: {e}", work.display())))?;
+        Ok(work.to_owned())
+    }
+
+    fn sandbox(&self, runtime: &Runtime, mut enforced: Vec<String>) -> Sandbox {
+        let mut not_enforced = Vec::new();
+        for (what, limit) in [("memory", &self.posture.memory), ("processes", &self.posture.processes)] {
+            match limit.starts_with("not enforced") {
+                true => not_enforced.push(format!("{what}: {limit}")),
+                false => enforced.push(format!("{what}: {limit}")),
+            }
+        }
+        enforced.push(format!("time: {} min a run", self.config.minutes));
+        if !has_ranges() {
+            not_enforced.push("owners: one id only".to_owned());
+        }
+        Sandbox {
+            runtime: runtime.name.clone(),
+            version: runtime.version.clone(),
+            verdict: runtime.verdict.as_str().to_owned(),
+            advisories: runtime.advisories.clone(),
+            enforced,
+            not_enforced,
+        }
+    }
+}
+
+/// Whether this room's user namespace has more than one id.
+fn has_ranges() -> bool {
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.lines().count() > 1)
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+/// The recipe in the source tree, which is the one that the dossier names.
+fn recipe_of(objects: &Objects, dossier: &Dossier) -> Result<Recipe, Failure> {
+    let bytes = objects.root_file(recipe::PATH, recipe::LIMIT).map_err(|e| Failure::never("recipe-missing", e))?;
+    if Digest::of(&bytes) != dossier.recipe {
+        return Err(Failure::never("dossier-broken", "the recipe in the tree is not the one that the dossier names"));
+    }
+    Recipe::parse(&bytes).map_err(|e| Failure::never("recipe-invalid", e))
+}

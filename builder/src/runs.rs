@@ -1,0 +1,173 @@
+//! The two runs of a recipe, in environments that differ.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use artifact::failure::Failure;
+use artifact::recipe::{OUT, Recipe, SOURCE};
+use hardening::bundle::{Bind, Bundle, Ended};
+use rustix::thread::CpuSet;
+
+use crate::checkout::Order;
+
+/// The shared parts of both runs.
+#[derive(Debug)]
+pub struct Ground<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// Seconds since 1970, for every time stamp.
+    pub source_date: i64,
+    /// The root file system.
+    pub rootfs: &'a Path,
+    /// Where runs have their folders.
+    pub work: &'a Path,
+    /// Whether this room has a range of ids.
+    pub ranges: bool,
+    /// How long one run may take.
+    pub limit: Duration,
+}
+
+/// What one run is given that the other is not.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `first` or `second`.
+    pub name: &'static str,
+    hostname: &'static str,
+    source: &'static str,
+    locale: &'static str,
+    zone: &'static str,
+    one_cpu: bool,
+    /// Which way its source folders are filled.
+    pub order: Order,
+}
+
+/// The two settings.
+pub const SETTINGS: [Setting; 2] = [
+    Setting {
+        name: "first",
+        hostname: "build",
+        source: SOURCE,
+        locale: "C.UTF-8",
+        zone: "UTC0",
+        one_cpu: false,
+        order: Order::Ascending,
+    },
+    Setting {
+        name: "second",
+        hostname: "rebuild-elsewhere",
+        source: "/build/again/elsewhere/source",
+        locale: "C",
+        zone: "FAR-13",
+        one_cpu: true,
+        order: Order::Descending,
+    },
+];
+
+/// What differs between the settings, for statements.
+pub const VARIED: [&str; 7] = [
+    "host name",
+    "parent of the build path",
+    "elapsed clock",
+    "number of processors",
+    "order of files in source folders",
+    "locale",
+    "time zone",
+];
+
+/// What is the same in both, and why.
+pub const NOT_VARIED: [&str; 4] =
+    ["uid: always 0 inside", "umask: recipes install with it", "date: the host's clock", "kernel: the host's"];
+
+impl Setting {
+    /// The bundle for this run.
+    pub fn bundle(&self, ground: &Ground<'_>) -> Bundle {
+        let folder = ground.work.join(self.name);
+        let mut env = vec![
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+            "HOME=/tmp".to_owned(),
+            format!("LANG={}", self.locale),
+            format!("LC_ALL={}", self.locale),
+            format!("OUT={OUT}"),
+            format!("SOURCE_DATE_EPOCH={}", ground.source_date),
+            format!("TZ={}", self.zone),
+        ];
+        env.extend(ground.recipe.env.iter().map(|(name, value)| format!("{name}={value}")));
+        Bundle {
+            folder: folder.join("bundle"),
+            rootfs: ground.rootfs.to_owned(),
+            hostname: self.hostname.to_owned(),
+            cwd: self.source.to_owned(),
+            umask: 0o022,
+            env,
+            binds: vec![
+                Bind { source: folder.join("source"), destination: PathBuf::from(self.source) },
+                Bind { source: folder.join("out"), destination: PathBuf::from(OUT) },
+            ],
+            ranges: ground.ranges,
+        }
+    }
+
+    /// Runs the recipe's steps.
+    ///
+    /// # Errors
+    /// A step that failed or took too long; or no sandbox.
+    pub fn run(&self, ground: &Ground<'_>, runtime: &Path) -> Result<(), Failure> {
+        let everywhere = rustix::thread::sched_getaffinity(None).map_err(|e| Failure::later("no-processors", e))?;
+        if self.one_cpu {
+            let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| everywhere.is_set(*cpu)).unwrap_or(0);
+            let mut one = CpuSet::new();
+            one.set(last);
+            rustix::thread::sched_setaffinity(None, &one).map_err(|e| Failure::later("no-processors", e))?;
+        }
+        let name = format!("countersign-{}", self.name);
+        let ended = self.bundle(ground).run(runtime, &name, &script(ground.recipe), ground.limit);
+        rustix::thread::sched_setaffinity(None, &everywhere).map_err(|e| Failure::later("no-processors", e))?;
+        self.judge(ground, &ended.map_err(|e| Failure::later("sandbox-unavailable", e))?)
+    }
+
+    fn judge(&self, ground: &Ground<'_>, ended: &Ended) -> Result<(), Failure> {
+        let minutes = ground.limit.as_secs() / 60;
+        match ended.status {
+            Some(0) => Ok(()),
+            None => {
+                Err(Failure::never("build-timed-out", format!("the {} run took more than {minutes} min", self.name)))
+            }
+            Some(status) => {
+                let step = ended.tail.lines().rev().find_map(|l| l.strip_prefix(MARK)).unwrap_or("?");
+                let lines: Vec<&str> = ended.tail.lines().filter(|l| !l.starts_with(MARK)).collect();
+                let last = lines[lines.len().saturating_sub(12)..].join("\n");
+                let text =
+                    format!("the {} run: step {step} ended with status {status}. Its last lines:\n{last}", self.name);
+                Err(Failure::never("build-failed", text))
+            }
+        }
+    }
+}
+
+/// Printed before each step, so that a failing one can be named.
+const MARK: &str = "countersign: step ";
+
+/// All steps as one script: each in a shell of its own, in the source tree.
+fn script(recipe: &Recipe) -> String {
+    let mut script = String::new();
+    for (number, step) in recipe.steps.iter().enumerate() {
+        let quoted = step.replace('\'', r"'\''");
+        script.push_str(&format!("echo '{MARK}{}'\n/bin/sh -e -c '{quoted}'\n", number + 1));
+    }
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_quoted_and_numbered() {
+        let base = format!("r.example/b@{}", artifact::Digest::of(b"x"));
+        let text = format!("version = 1\nbase = \"{base}\"\nsteps = [\"echo 'a b'\", \"false\"]\n");
+        let recipe = Recipe::parse(text.as_bytes()).unwrap();
+        let out = std::process::Command::new("/bin/sh").args(["-e", "-c", &script(&recipe)]).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "countersign: step 1\na b\ncountersign: step 2\n");
+    }
+}
