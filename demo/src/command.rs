@@ -1,5 +1,6 @@
 //! Other programs, run to their end.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -60,6 +61,11 @@ pub fn run(command: &mut Command) -> Result<Ran, Trouble> {
     }
     let said = format!("{}{}", last(&ran.stdout), last(&ran.stderr));
     Err(Trouble::Command { command: words(command), status: ran.status, said })
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// An exit status as shells number it.
