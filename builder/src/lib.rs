@@ -4,7 +4,11 @@
 pub mod archive;
 #[cfg(feature = "room")]
 pub mod compare;
+#[cfg(feature = "room")]
+pub mod comparer;
 pub mod door;
+#[cfg(feature = "room")]
+pub mod dossier_source;
 #[cfg(feature = "room")]
 mod escape;
 #[cfg(feature = "room")]
@@ -18,6 +22,8 @@ pub mod pack;
 #[cfg(feature = "room")]
 pub mod tree;
 
+#[cfg(feature = "room")]
+pub mod attest;
 #[cfg(feature = "room")]
 pub mod builder_config;
 #[cfg(feature = "room")]

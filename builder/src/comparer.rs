@@ -1,0 +1,251 @@
+//! The comparer's work, top to bottom: read the dossier, take the two trees, pack, compare, attest. It believes neither
+//! the builder nor the candidate: what they left is checked byte by byte, and the recipe comes from the dossier.
+
+use std::fmt::Display;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifact::dossier::{Base, Dossier};
+use artifact::durable;
+use artifact::failure::Failure;
+use artifact::key::Ed25519Key;
+use artifact::lane::LaneName;
+use artifact::layout::Layout;
+use artifact::name::Pinned;
+use artifact::oci::Descriptor;
+use artifact::recipe::Recipe;
+use artifact::{Digest, Moment};
+use serde::Deserialize;
+
+use crate::attest::{self, Case, Outcome};
+use crate::compare;
+use crate::door::{CompareAsk, Compared};
+use crate::dossier_source;
+use crate::flatten::{FlattenError, Flattener};
+use crate::image::{self, Image, Parts};
+use crate::pack::{self, XATTRS};
+use crate::tree::{Scratch, Tree};
+
+/// `compare.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompareConfig {
+    /// The operator's name for this perimeter's builder, a URI: stands in every provenance.
+    pub builder_id: String,
+    /// The operator's name for the builder host: stands in every comparison.
+    pub builder: String,
+    /// How many threads compress; zero for as many as there are cores. Changes no byte.
+    #[serde(default)]
+    pub threads: usize,
+}
+
+impl CompareConfig {
+    /// Reads the text of `compare.toml`.
+    ///
+    /// # Errors
+    /// With line and column, what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        /// More threads than any host we know has cores; each costs memory.
+        const THREADS: usize = 256;
+        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        if !config.builder_id.contains(':') || config.builder.is_empty() || config.threads > THREADS {
+            return Err(format!("builder_id is a URI, builder a name, threads at most {THREADS}"));
+        }
+        Ok(config)
+    }
+}
+
+/// The comparer's room, open.
+#[derive(Debug)]
+pub struct Comparer {
+    config: CompareConfig,
+    key: Ed25519Key,
+    lane: PathBuf,
+    trial: bool,
+}
+
+impl Comparer {
+    /// Reads the configuration and the key, makes the key when there is none yet, and clears what a killed run left.
+    ///
+    /// # Errors
+    /// A configuration that says something impossible, or a key file that holds no key.
+    pub fn open(config: &Path, state: &Path, trial: bool) -> Result<Self, Failure> {
+        let path = config.join("compare.toml");
+        let wrong = |cause: &dyn Display| Failure::never("compare-config", format!("{}: {cause}", path.display()));
+        let text = fs::read_to_string(&path).map_err(|e| wrong(&e))?;
+        let config = CompareConfig::parse(&text).map_err(|e| wrong(&e))?;
+        let lane = state.join("public");
+        let own = lane.join("compare/own");
+        durable::create_folder(&own).map_err(|e| Failure::later("compare-store", format!("{}: {e}", own.display())))?;
+        let key = key(&own.join("key"))?;
+        let room = Self { config, key, lane, trial };
+        room.clear()?;
+        Ok(room)
+    }
+
+    /// The key that verifies what this room signs, as PEM.
+    pub fn public_key(&self) -> String {
+        self.key.public().to_string()
+    }
+
+    /// Does what is asked, and says what it is doing.
+    ///
+    /// # Errors
+    /// When anything is not as the dossier or its digest says, or a store fails.
+    pub fn compare(&self, ask: &CompareAsk, say: &mut dyn FnMut(String)) -> Result<Compared, Failure> {
+        let done = self.job(ask, say);
+        // What fails here is cleared at the next start.
+        let _ = self.clear();
+        done
+    }
+
+    fn job(&self, ask: &CompareAsk, say: &mut dyn FnMut(String)) -> Result<Compared, Failure> {
+        let dossiers = Layout::open(self.lane.join("intake/dossiers"));
+        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(never("dossier-broken"))?;
+        if dossier.lane != LaneName::Public {
+            return Err(Failure::never("wrong-lane", format!("a dossier of lane {} in the public lane", dossier.lane)));
+        }
+        let recipe = dossier_source::recipe(&dossiers, &dossier).map_err(never("source-broken"))?;
+        let recipe = Recipe::parse(&recipe).map_err(never("recipe-invalid"))?;
+        let scratch = Scratch::new(self.scratch()).map_err(later("compare-scratch"))?;
+
+        say("reading what the two runs left".to_owned());
+        let [first, second] = &ask.built.trees;
+        let first = self.output(first, &scratch)?;
+        let second = self.output(second, &scratch)?;
+        let runs = compare::trees(&first, &second, &scratch).map_err(later("compare-scratch"))?;
+        let runs_equal = runs.is_empty();
+        let told =
+            if runs_equal { "the two runs are equal".to_owned() } else { format!("{} differences", runs.total()) };
+        say(format!("{told}; packing {} names", first.len()));
+
+        let store = Layout::create(self.lane.join("compare/out")).map_err(later("compare-store"))?;
+        let made = self.pack(&first, &scratch, &dossiers, &dossier, &recipe, &store)?;
+        let name = format!("{}-{}", dossier.project, dossier.commit);
+        store.tag(&made, &name).map_err(later("compare-store"))?;
+        say(format!("packed {}", made.digest));
+
+        let mut case =
+            Case { ask, dossier: &dossier, trial: self.trial, rebuild: made.digest, finished: Moment::now() };
+        let provenance = attest::provenance(&case, &self.config.builder_id, &self.key).map_err(never("attest"))?;
+        let mut done = Compared { comparison: None, provenance, rebuild: made.digest, level: None, runs_equal };
+        if let Some(digest) = &ask.candidate {
+            let candidates = Layout::open(self.lane.join("intake/candidates"));
+            let (level, images) = candidate(&store, &made.digest, &candidates, digest, &scratch)?;
+            say(format!("compared with the candidate: {level}, {} differences", images.total()));
+            case.finished = Moment::now();
+            let outcome = Outcome { candidate: *digest, level, images, runs };
+            let signed = attest::comparison(&case, &self.config.builder, outcome, &self.key);
+            done.comparison = Some(signed.map_err(never("attest"))?);
+            done.level = Some(level);
+        }
+        Ok(done)
+    }
+
+    /// What one run left in `$OUT`, as far as it is packed: without the root folder, without a host's attributes.
+    fn output(&self, tar: &Descriptor, scratch: &Scratch) -> Result<Tree, Failure> {
+        let store = Layout::open(self.lane.join("builder/out"));
+        let mut blob = store.stream(tar).map_err(later("output-missing"))?;
+        let mut flattener = Flattener::new(scratch);
+        let applied = flattener.apply_plain(&mut blob);
+        blob.finish().map_err(never("output-broken"))?;
+        applied.map_err(flattening("output-refused"))?;
+        let mut tree = flattener.finish();
+        tree.remove(&b""[..]);
+        tree.values_mut().for_each(|node| node.xattrs.retain(|name, _| XATTRS.contains(&&name[..])));
+        Ok(tree)
+    }
+
+    fn pack(
+        &self,
+        tree: &Tree,
+        scratch: &Scratch,
+        dossiers: &Layout,
+        dossier: &Dossier,
+        recipe: &Recipe,
+        store: &Layout,
+    ) -> Result<Descriptor, Failure> {
+        let broken = never("base-broken");
+        let image_base = recipe.image.base.as_ref().map(|pinned| base(dossier, pinned)).transpose()?;
+        let image_base = image_base.map(|b| image::open_base(dossiers, b)).transpose().map_err(&broken)?;
+        // An image from nothing runs where it was built.
+        let build_base = image::open_base(dossiers, base(dossier, &recipe.base)?).map_err(&broken)?;
+        let packed = pack::pack(tree, scratch, dossier.source_date, self.config.threads, store);
+        let packed = packed.map_err(later("packing"))?;
+        let parts = Parts {
+            base: image_base.as_ref().map(|image| (image, dossiers)),
+            platform: build_base.platform(),
+            packed: &packed,
+            recipe: &recipe.image,
+            source_date: dossier.source_date,
+        };
+        image::assemble(&parts, store).map_err(never("packing"))
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.lane.join("compare/own/scratch")
+    }
+
+    fn clear(&self) -> Result<(), Failure> {
+        match fs::remove_dir_all(self.scratch()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(later("compare-scratch")(e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Flattens both images, every digest checked, and compares them.
+fn candidate(
+    store: &Layout,
+    rebuild: &Digest,
+    candidates: &Layout,
+    digest: &Digest,
+    scratch: &Scratch,
+) -> Result<(artifact::statement::comparison::Level, compare::Differences), Failure> {
+    let theirs = Image::open(candidates, digest).map_err(never("candidate-broken"))?;
+    let their_tree = theirs.tree(candidates, scratch).map_err(flattening("candidate-broken"))?;
+    let ours = Image::open(store, rebuild).map_err(later("compare-store"))?;
+    let our_tree = ours.tree(store, scratch).map_err(flattening("rebuild-broken"))?;
+    compare::images((&ours, &our_tree), (&theirs, &their_tree), scratch).map_err(later("compare-scratch"))
+}
+
+fn base<'d>(dossier: &'d Dossier, pinned: &Pinned) -> Result<&'d Base, Failure> {
+    let missing =
+        || Failure::never("base-missing", format!("the dossier holds no {pinned}, which the recipe asks for"));
+    dossier.bases.iter().find(|b| b.pinned == *pinned).ok_or_else(missing)
+}
+
+/// The key, which is made at the first start and never leaves the room.
+fn key(path: &Path) -> Result<Ed25519Key, Failure> {
+    let wrong = |cause: &dyn Display| Failure::halt("compare-key", format!("{}: {cause}", path.display()));
+    match fs::read(path) {
+        Ok(seed) => Ed25519Key::from_seed(&seed).map_err(|e| wrong(&e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let key = Ed25519Key::generate().map_err(later("compare-key"))?;
+            durable::replace(path, &*key.seed(), 0o600).map_err(later("compare-key"))?;
+            Ok(key)
+        }
+        Err(e) => Err(wrong(&e)),
+    }
+}
+
+fn never<E: Display>(code: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure::never(code, error)
+}
+
+fn later<E: Display>(code: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure::later(code, error)
+}
+
+/// A full disk may have room tomorrow; a hostile layer stays one.
+fn flattening(code: &'static str) -> impl Fn(FlattenError) -> Failure {
+    use crate::archive::ArchiveError;
+    move |error| match &error {
+        FlattenError::Archive(ArchiveError::Io(e)) if e.raw_os_error().is_some() => Failure::later(code, error),
+        _ => Failure::never(code, error),
+    }
+}
+
+#[cfg(test)]
+mod tests;
