@@ -5,11 +5,17 @@
 
 mod apt;
 pub mod base;
+pub mod binaries;
 pub mod cache;
+pub mod ci;
 pub mod command;
 pub mod forge;
+pub mod perimeter;
 pub mod project;
 pub mod registry;
+pub mod spoil;
 pub mod trouble;
+pub mod world;
 
 pub use trouble::Trouble;
+pub use world::{Line, World};
