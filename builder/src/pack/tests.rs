@@ -123,3 +123,31 @@ proptest! {
         prop_assert_eq!(round_trip(&tree, &scratch, i64::MAX), tree);
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_layer_is_read_or_refused_in_few_words(
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        end in any::<prop::sample::Index>(),
+        seal in any::<bool>(),
+    ) {
+        let (_folder, scratch) = scratch();
+        let mut tar = Vec::new();
+        write_tar(&sample(&scratch), &scratch, 1_000, &mut tar).unwrap();
+        for (at, byte) in damage {
+            let at = at.index(tar.len());
+            tar[at] = byte;
+            // A checksum that is right again lets the damage through to what comes after it.
+            if seal && let Ok(block) = <&mut [u8; 512]>::try_from(&mut tar[at / 512 * 512..][..512]) {
+                let kind = block[156];
+                sealed(block, kind);
+            }
+        }
+        tar.truncate(if seal { tar.len() } else { end.index(tar.len()) });
+        if let Err(error) = Flattener::new(&scratch).apply(&tar[..], oci::LAYER, None) {
+            prop_assert!(error.to_string().len() < 1_000);
+        }
+    }
+}
