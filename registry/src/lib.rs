@@ -1,1 +1,26 @@
 //! One bounded client of the OCI distribution protocol, for intake, signer and verifier.
+//!
+//! A host that is not listed is refused before any packet. Bodies, pages and times are bounded; digests are computed
+//! from what came, never believed; redirects, proxies of the environment and other certificate authorities than the
+//! configured one are not followed. Everything runs on one thread.
+
+mod auth;
+mod blob;
+mod client;
+mod error;
+mod hosts;
+mod image;
+mod manifest;
+mod names;
+mod paging;
+mod referrers;
+#[cfg(test)]
+mod testkit;
+mod transport;
+mod upload;
+
+pub use client::Client;
+pub use error::{Fault, RegistryError};
+pub use hosts::{Host, Hosts, HostsError};
+pub use image::{IMAGE_LIMIT, Pulled};
+pub use manifest::Pushed;

@@ -1,0 +1,122 @@
+//! Lists that come in pages: followed to their end by the server's own cursor (`Link`, RFC 8288), within limits.
+
+use artifact::name::{Repository, Tag};
+use artifact::oci::MANIFEST_LIMIT;
+use reqwest::header::LINK;
+use reqwest::{Method, Response, Url};
+use serde::Deserialize;
+
+use crate::Client;
+use crate::error::{Fault, RegistryError};
+use crate::transport::{Endpoint, Request, body, expect};
+
+/// The most pages that are followed. A list that is longer is an error, never a shorter list.
+pub(crate) const PAGES: usize = 200;
+/// The most items of a list.
+pub(crate) const ITEMS: usize = 20_000;
+
+#[derive(Deserialize)]
+struct Page {
+    /// Some registries write null for none.
+    tags: Option<Vec<Tag>>,
+}
+
+impl Client {
+    /// Every tag of a repository; none when there is no such repository.
+    ///
+    /// # Errors
+    /// When the registry can't be asked, or the list has no end within the limits.
+    pub async fn tags(&self, repository: &Repository) -> Result<Vec<Tag>, RegistryError> {
+        let tried = "listing tags";
+        let endpoint = self.endpoint(repository, tried)?;
+        let path = format!("/v2/{}/tags/list?n=1000", repository.path());
+        let mut request = Request::to(endpoint, repository, tried, Method::GET, &path, "pull", MANIFEST_LIMIT)?;
+        let mut tags = Vec::new();
+        for _ in 0..PAGES {
+            let answer = endpoint.send(self, &request).await?;
+            if answer.status() == reqwest::StatusCode::NOT_FOUND && tags.is_empty() {
+                return Ok(tags);
+            }
+            let answer = expect(&request, answer, 200).await?;
+            let next = next(endpoint, &request, &answer)?;
+            let page = body(&request, answer, MANIFEST_LIMIT).await?;
+            let page: Page = artifact::json::parse_foreign("list of tags", &page).map_err(|e| request.error(e))?;
+            tags.extend(page.tags.unwrap_or_default());
+            match next {
+                _ if tags.len() > ITEMS => break,
+                Some(url) => request.url = url,
+                None => return Ok(tags),
+            }
+        }
+        Err(request.error(Fault::Protocol("a list without end")))
+    }
+}
+
+/// The address of the next page, which must be on the same registry.
+pub(crate) fn next(
+    endpoint: &Endpoint,
+    request: &Request<'_>,
+    answer: &Response,
+) -> Result<Option<Url>, RegistryError> {
+    let mut found = None;
+    for value in answer.headers().get_all(LINK) {
+        let text = value.to_str().map_err(|_| request.error(Fault::Protocol("a Link that is no text")))?;
+        let Some(target) = target_of_next(text) else { continue };
+        let elsewhere = || request.error(Fault::Redirect(artifact::digest::shortened(target)));
+        found = Some(endpoint.own(&request.url, target).ok_or_else(elsewhere)?);
+    }
+    Ok(found)
+}
+
+fn target_of_next(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+    let is_next = |p: &str| p.trim().trim_start_matches("rel=").trim_matches('"') == "next";
+    parameters.split(';').any(|p| p.trim().starts_with("rel=") && is_next(p)).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::{Peer, Script, local};
+
+    fn page(link: &str, tags: &str) -> String {
+        let body = format!("{{\"name\":\"x\",\"tags\":{tags}}}");
+        format!("HTTP/1.1 200 OK\r\n{link}content-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[test]
+    fn tags_are_listed_to_the_end() {
+        let first = page("link: </v2/x/tags/list?last=b&n=2>; rel=\"next\"\r\n", "[\"a\",\"b\"]");
+        let peer = Script::start(&[&first, &page("", "null")]);
+        let tags = local(peer.client().tags(&peer.repository())).unwrap();
+        assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(peer.heard()[1].starts_with("GET /v2/x/tags/list?last=b&n=2 "));
+    }
+
+    #[test]
+    fn pages_elsewhere_and_pages_without_end_are_errors() {
+        let elsewhere = page("link: <https://r.example/v2/x/tags/list?last=b>; rel=\"next\"\r\n", "[]");
+        let peer = Script::start(&[&elsewhere]);
+        let error = local(peer.client().tags(&peer.repository())).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Redirect(_)), "{error}");
+        let circle = page("link: </v2/x/tags/list>; rel=\"next\"\r\n", "[\"a\"]");
+        let peer = Script::start(&vec![circle.as_str(); PAGES + 1]);
+        let error = local(peer.client().tags(&peer.repository())).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Protocol(_)), "{error}");
+    }
+
+    #[test]
+    fn a_registry_lists_what_was_put() {
+        let peer = Peer::start();
+        let repository = peer.repository("a");
+        let index = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+        local(async {
+            let client = peer.client();
+            assert_eq!(client.tags(&repository).await.unwrap(), []);
+            for tag in ["one", "two"] {
+                client.push_manifest(&repository, tag, artifact::oci::INDEX, index).await.unwrap();
+            }
+            assert_eq!(client.tags(&repository).await.unwrap().len(), 2);
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! Peers for tests: a real registry, and a scripted one for what real ones rarely do.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use artifact::name::Repository;
+use serde::Deserialize;
+
+use crate::{Client, Hosts};
+
+/// Runs on one thread, as rooms do.
+pub(crate) fn local<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+pub(crate) fn hosts(text: &str) -> Hosts {
+    #[derive(Deserialize)]
+    struct File {
+        registry: Hosts,
+    }
+    toml::from_str::<File>(text).unwrap().registry
+}
+
+/// Debian's docker-registry (distribution 2.8) on loopback, with a store of its own.
+pub(crate) struct Peer {
+    address: String,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Peer {
+    pub(crate) fn start() -> Self {
+        Self::start_with("", "")
+    }
+
+    /// With more lines for the section `http`, and more sections.
+    pub(crate) fn start_with(http: &str, more: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let config = folder.path().join("config.yml");
+        let store = folder.path().join("store");
+        let text = format!(
+            "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {store:?}}}\nhttp:\n  addr: {address}\n{http}{more}"
+        );
+        std::fs::write(&config, text).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker-registry (Debian package docker-registry) is needed for these tests");
+        let peer = Self { address, process, _folder: folder };
+        let start = Instant::now();
+        while TcpStream::connect(&peer.address).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        peer
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&hosts(&format!("[registry.\"{}\"]\nplain_http = true", self.address))).unwrap()
+    }
+
+    pub(crate) fn repository(&self, path: &str) -> Repository {
+        format!("{}/{path}", self.address).parse().unwrap()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Answers each request with the next of its lines, whatever was asked, one a connection.
+pub(crate) struct Script {
+    address: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    pub(crate) fn start(answers: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        let answers: Vec<String> = answers.iter().map(|a| a.replacen("\r\n", "\r\nconnection: close\r\n", 1)).collect();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let Ok((mut stream, _)) = listener.accept() else { return };
+                notes.lock().unwrap().push(request(&mut stream));
+                // The client may have seen enough and left.
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { address, heard }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&hosts(&format!("[registry.\"{}\"]\nplain_http = true", self.address))).unwrap()
+    }
+
+    pub(crate) fn repository(&self) -> Repository {
+        format!("{}/x", self.address).parse().unwrap()
+    }
+
+    /// The heads of the requests so far.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+/// Reads one request, and gives its head.
+fn request(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    let mut body = vec![0; length.and_then(|l| l.parse().ok()).unwrap_or(0)];
+    let _ = stream.read_exact(&mut body);
+    head
+}

@@ -1,0 +1,288 @@
+//! One registry: its address, its TLS, its connections; requests that are bounded in time and size.
+
+use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifact::digest::shortened;
+use artifact::layout::Layout;
+use artifact::name::Repository;
+use artifact::oci::Descriptor;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, Response, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::auth::Login;
+use crate::error::{Fault, RegistryError, next_step};
+use crate::hosts::Host;
+
+/// How long a connection may take to come about, in seconds.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long a registry may stay silent within an answer, in seconds.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a request without much content may take, in seconds.
+const SMALL: u64 = 60;
+/// The slowest transfer that is waited for, in bytes a second: a layer of 1 GiB may take under five hours.
+const SLOWEST: u64 = 64 << 10;
+/// The most bytes of an error's body that are read: enough for its cause.
+const SAID: u64 = 4 << 10;
+/// The most bytes of a password file.
+const PASSWORD: u64 = 64 << 10;
+
+/// A registry that may be contacted.
+pub(crate) struct Endpoint {
+    name: String,
+    scheme: &'static str,
+    http: reqwest::Client,
+    login: Login,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Endpoint({}://{})", self.scheme, self.name)
+    }
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload<'a> {
+    Nothing,
+    Bytes(&'a [u8]),
+    Blob(&'a Layout, &'a Descriptor),
+}
+
+/// A request, before anybody is logged in.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// For errors: the repository, and what is tried.
+    pub place: &'a str,
+    pub tried: &'a str,
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub payload: Payload<'a>,
+    /// What a token must allow: `repository:NAME:pull`.
+    pub scope: String,
+    /// How many bytes pass, at most, in either direction.
+    pub volume: u64,
+}
+
+impl<'a> Request<'a> {
+    /// A request to a repository; `actions` are what a token must allow.
+    pub(crate) fn to(
+        endpoint: &Endpoint,
+        repository: &'a Repository,
+        tried: &'a str,
+        method: Method,
+        path: &str,
+        actions: &str,
+        volume: u64,
+    ) -> Result<Self, RegistryError> {
+        let place = repository.as_str();
+        let unusual = || RegistryError::new(place, tried, Fault::Protocol("an address that is none"));
+        let url = endpoint.url(path).ok_or_else(unusual)?;
+        let scope = format!("repository:{}:{actions}", repository.path());
+        Ok(Self { place, tried, method, url, headers: HeaderMap::new(), payload: Payload::Nothing, scope, volume })
+    }
+
+    pub(crate) fn error(&self, fault: impl Into<Fault>) -> RegistryError {
+        RegistryError::new(self.place, self.tried, fault)
+    }
+
+    /// How long all of it may take.
+    pub(crate) fn deadline(&self) -> u64 {
+        SMALL + self.volume / SLOWEST
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn new(name: &str, host: &Host) -> Result<Self, RegistryError> {
+        let setup = |text: String| RegistryError::new(name, "preparing", Fault::Setup(text));
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
+            .dns_resolver(Arc::new(Resolver { loopback_only: host.plain_http }));
+        if !host.plain_http {
+            builder = builder.https_only(true).tls_backend_preconfigured(tls(host).map_err(setup)?);
+        } else {
+            // Without a root nothing verifies; and nothing is asked to: the scheme is http.
+            builder = builder.tls_backend_preconfigured(tls_with(rustls::RootCertStore::empty()).map_err(setup)?);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            scheme: if host.plain_http { "http" } else { "https" },
+            http: builder.build().map_err(|e| setup(e.to_string()))?,
+            login: Login::new(credentials(host).map_err(setup)?),
+        })
+    }
+
+    /// An address on this registry. The path is made of checked names.
+    pub(crate) fn url(&self, path: &str) -> Option<Url> {
+        Url::parse(&format!("{}://{}{path}", self.scheme, self.name)).ok()
+    }
+
+    /// An address that this registry gave, when it is on this registry.
+    pub(crate) fn own(&self, asked: &Url, given: &str) -> Option<Url> {
+        let url = asked.join(given).ok()?;
+        let same = url.origin() == asked.origin() && self.url("/").is_some_and(|own| own.origin() == url.origin());
+        (same && url.username().is_empty() && url.password().is_none()).then_some(url)
+    }
+
+    /// Sends a request, logging in when that is asked for, and gives the answer's status and headers with its body to come.
+    pub(crate) async fn send(&self, client: &crate::Client, request: &Request<'_>) -> Result<Response, RegistryError> {
+        let answer = self.once(request, self.login.header(&request.scope)).await?;
+        if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        match self.login.answer(client, request, answer.headers()).await? {
+            Some(header) => self.once(request, Some(header)).await,
+            None => Ok(answer),
+        }
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn once(
+        &self,
+        request: &Request<'_>,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Response, RegistryError> {
+        let mut sent = self.http.request(request.method.clone(), request.url.clone()).headers(request.headers.clone());
+        if let Some(header) = authorization {
+            sent = sent.header(AUTHORIZATION, header);
+        }
+        sent = match request.payload {
+            Payload::Nothing => sent,
+            Payload::Bytes(bytes) => sent.body(bytes.to_vec()),
+            Payload::Blob(layout, descriptor) => {
+                let reader = layout.stream(descriptor).map_err(|e| request.error(e))?;
+                sent.body(reqwest::Body::wrap(crate::upload::BlobBody::new(reader, descriptor.size)))
+            }
+        };
+        let sent = sent.timeout(Duration::from_secs(request.deadline())).send();
+        sent.await.map_err(|e| broken(request, &e))
+    }
+}
+
+/// The answer, when its status is this one.
+pub(crate) async fn expect(request: &Request<'_>, answer: Response, status: u16) -> Result<Response, RegistryError> {
+    let found = answer.status();
+    if found.as_u16() == status {
+        return Ok(answer);
+    }
+    if found.is_redirection() {
+        let to = answer.headers().get("location").map(|l| String::from_utf8_lossy(l.as_bytes()).into_owned());
+        return Err(request.error(Fault::Redirect(shortened(&to.unwrap_or_default()))));
+    }
+    let said = body(request, answer, SAID).await.map(|bytes| said(&bytes)).unwrap_or_default();
+    Err(request.error(Fault::Status { status: found.as_u16(), said, next: next_step(found.as_u16()) }))
+}
+
+/// Reads an answer's body whole.
+pub(crate) async fn body(request: &Request<'_>, mut answer: Response, limit: u64) -> Result<Vec<u8>, RegistryError> {
+    if answer.content_length().is_some_and(|length| length > limit) {
+        return Err(request.error(Fault::TooLarge(limit)));
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|e| broken(request, &e))? {
+        if bytes.len() as u64 + chunk.len() as u64 > limit {
+            return Err(request.error(Fault::TooLarge(limit)));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// The cause of a broken exchange, from its root: reqwest's own text names only the address.
+pub(crate) fn broken(request: &Request<'_>, error: &reqwest::Error) -> RegistryError {
+    if error.is_timeout() && !error.is_connect() {
+        return request.error(Fault::TimedOut(request.deadline()));
+    }
+    let mut root: &dyn std::error::Error = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    request.error(Fault::Unreachable(root.to_string()))
+}
+
+/// A registry's own words about an error (OCI distribution, "Error Codes"), for a person: bounded, on one line.
+fn said(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Errors {
+        errors: Vec<Error>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Error {
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let Ok(Errors { errors }) = artifact::json::parse_foreign("error", body) else { return String::new() };
+    let Some(Error { code, message }) = errors.first() else { return String::new() };
+    format!(" ({})", shortened(&format!("{code}: {message}")).escape_debug())
+}
+
+/// Which addresses a name has. On this thread: a resolver of its own thread would need calls that rooms don't have; the
+/// resolver's own limits (resolv.conf) bound it.
+#[derive(Debug)]
+struct Resolver {
+    loopback_only: bool,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = match name.as_str() {
+            "localhost" => Ok(vec![SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0)]),
+            name => (name, 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>),
+        };
+        let loopback_only = self.loopback_only;
+        let addresses = found.map(|addresses| {
+            let usable = addresses.into_iter().filter(move |a| !loopback_only || a.ip().is_loopback());
+            Box::new(usable) as Addrs
+        });
+        Box::pin(std::future::ready(addresses.map_err(Into::into)))
+    }
+}
+
+fn tls(host: &Host) -> Result<rustls::ClientConfig, String> {
+    let path = host.authorities();
+    let fault = |e: &dyn std::fmt::Display| format!("certificate authorities in {}: {e}", path.display());
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
+        let certificate = certificate.map_err(|e| fault(&e))?;
+        // A system's bundle may hold an authority whose form rustls does not know: it then counts for nothing.
+        let _ = roots.add(certificate);
+    }
+    match roots.is_empty() {
+        true => Err(fault(&"none that can be used")),
+        false => tls_with(roots),
+    }
+}
+
+/// TLS with these authorities, rustls's own verifier and ring; no provider of the process, no verifier of the platform.
+fn tls_with(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The user and the password, when there are any.
+fn credentials(host: &Host) -> Result<Option<(String, zeroize::Zeroizing<String>)>, String> {
+    let (Some(user), Some(path)) = (&host.username, &host.password_file) else { return Ok(None) };
+    let fault = |e: &dyn std::fmt::Display| format!("password_file {}: {e}", path.display());
+    let mut text = zeroize::Zeroizing::new(String::new());
+    let file = std::fs::File::open(path).map_err(|e| fault(&e))?;
+    file.take(PASSWORD).read_to_string(&mut text).map_err(|e| fault(&e))?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    if password.is_empty() || password.contains(['\r', '\n']) || text.len() as u64 == PASSWORD {
+        return Err(fault(&"one line with the password is expected"));
+    }
+    Ok(Some((user.clone(), zeroize::Zeroizing::new(password.to_owned()))))
+}
