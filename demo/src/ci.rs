@@ -125,6 +125,8 @@ pub struct Candidate {
     pub layout: Layout,
     /// The name it has there, and in staging: the commit.
     pub commit: CommitId,
+    /// Whether two builds of it were equal.
+    pub deterministic: bool,
 }
 
 /// An outside CI.
@@ -152,18 +154,20 @@ impl Ci {
         self.key.public()
     }
 
-    /// Builds a commit by its recipe with `countersign build`, as any CI could; bases come from these registries.
+    /// Builds a commit by its recipe with `countersign build`, as any CI could; bases come from these registries. An image
+    /// that is another one at each build is an image to a careless CI.
     ///
     /// # Errors
     /// When it does not build.
     pub fn build(&self, forge: &Forge, commit: &CommitId, registries: &[String]) -> Result<Candidate, Trouble> {
         let (ran, words, output) = self.try_build(forge, commit, registries)?;
-        if ran.status != 0 {
+        let deterministic = ran.json().ok().and_then(|product| product.get("deterministic")?.as_bool());
+        let Some(deterministic) = deterministic.filter(|_| output.is_dir()) else {
             return Err(Trouble::Command { command: words, status: ran.status, said: ran.stderr });
-        }
+        };
         let layout = Layout::open(output);
         let image = layout.find(commit.as_str()).map_err(Trouble::wrong)?;
-        Ok(Candidate { image, layout, commit: commit.clone() })
+        Ok(Candidate { image, layout, commit: commit.clone(), deterministic })
     }
 
     /// Builds a commit, however that ends: what `countersign build` did, its command line, and where it left an image.

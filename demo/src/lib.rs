@@ -13,6 +13,7 @@ pub mod forge;
 pub mod perimeter;
 pub mod project;
 pub mod registry;
+pub mod show;
 pub mod spoil;
 pub mod trouble;
 pub mod world;

@@ -1,0 +1,39 @@
+//! Running a verified image's program, with nothing but stock tools.
+
+use std::path::Path;
+use std::process::Command;
+
+use artifact::durable;
+
+use crate::command::{self, is_root};
+use crate::trouble::{During as _, Trouble};
+
+/// Pulls an image by its digest, unpacks it, and runs its program with its own root.
+///
+/// # Errors
+/// When it can't be pulled, unpacked or run.
+pub(super) fn run(pinned: &str, folder: &Path) -> Result<String, Trouble> {
+    durable::create_folder(folder).during(folder.display())?;
+    let work = tempfile::tempdir_in(folder).during(folder.display())?;
+    let layout = work.path().join("layout");
+    let named = format!("oci:{}:it", layout.display());
+    let quiet = ["copy", "--quiet", "--preserve-digests", "--src-tls-verify=false"];
+    command::run(Command::new("skopeo").args(quiet).args([&format!("docker://{pinned}"), &named]))?;
+    let config = command::run(Command::new("skopeo").args(["inspect", "--config", &named]))?.json()?;
+    let words = |name: &str| -> Vec<String> {
+        let list = config.pointer(&format!("/config/{name}")).and_then(|l| l.as_array()).into_iter().flatten();
+        list.filter_map(|word| word.as_str()).map(str::to_owned).collect()
+    };
+    let root = work.path().join("root");
+    let unpack = ["raw", "unpack", "--rootless", "--image"];
+    command::run(Command::new("umoci").args(unpack).arg(format!("{}:it", layout.display())).arg(&root))?;
+    // An ordinary user gets a root of their own by being root in a user namespace.
+    let mut program = match is_root() {
+        true => Command::new("chroot"),
+        false => Command::new("unshare"),
+    };
+    if !is_root() {
+        program.args(["--map-root-user", "chroot"]);
+    }
+    Ok(command::run(program.arg(&root).args(words("Entrypoint")).args(words("Cmd")))?.stdout)
+}
