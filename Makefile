@@ -2,9 +2,14 @@
 
 CARGO ?= cargo
 
-.PHONY: test check setup
+.PHONY: demo test check setup
 
-test: setup ## every test
+demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps it
+	$(CARGO) build --workspace --locked
+	target/debug/countersign-demo $(ARGS)
+
+test: setup ## every test, on the real binaries
+	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
 check: ## format and lints

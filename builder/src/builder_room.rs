@@ -61,7 +61,8 @@ impl BuilderRoom<'_> {
         unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges).map_err(|e| Failure::never("base-broken", e))?;
         let limit = Duration::from_secs(self.config.minutes * 60);
         let source_date = dossier.source_date;
-        let ground = Ground { recipe: &recipe, source_date, rootfs: &rootfs, work: &work, ranges, limit };
+        let processes = self.config.processes;
+        let ground = Ground { recipe: &recipe, source_date, rootfs: &rootfs, work: &work, ranges, limit, processes };
         let store = Layout::create(lane.join("builder/out")).map_err(|e| Failure::later("store", e))?;
         let started = Moment::now();
         let (first, enforced) = self.run(&ground, 0, &runtime, &objects, &dossiers, &dossier, &store)?;
@@ -135,6 +136,7 @@ impl BuilderRoom<'_> {
                 false => enforced.push(format!("{what}: {limit}")),
             }
         }
+        enforced.push(format!("processes of one user id: {}", self.config.processes));
         enforced.push(format!("time: {} min a run", self.config.minutes));
         if !has_ranges() {
             not_enforced.push("owners: one id only".to_owned());

@@ -25,6 +25,8 @@ pub struct Ground<'a> {
     pub ranges: bool,
     /// How long one run may take.
     pub limit: Duration,
+    /// How many processes one run may have.
+    pub processes: u64,
 }
 
 /// What one run is given that the other is not.
@@ -104,6 +106,7 @@ impl Setting {
                 Bind { source: folder.join("out"), destination: PathBuf::from(OUT) },
             ],
             ranges: ground.ranges,
+            processes: ground.processes,
         }
     }
 
@@ -130,18 +133,25 @@ impl Setting {
         match ended.status {
             Some(0) => Ok(()),
             None => {
-                Err(Failure::never("build-timed-out", format!("the {} run took more than {minutes} min", self.name)))
+                let last = last(&ended.tail);
+                let text = format!("the {} run took more than {minutes} min. Its last lines:\n{last}", self.name);
+                Err(Failure::never("build-timed-out", text))
             }
             Some(status) => {
                 let step = ended.tail.lines().rev().find_map(|l| l.strip_prefix(MARK)).unwrap_or("?");
-                let lines: Vec<&str> = ended.tail.lines().filter(|l| !l.starts_with(MARK)).collect();
-                let last = lines[lines.len().saturating_sub(12)..].join("\n");
+                let last = last(&ended.tail);
                 let text =
                     format!("the {} run: step {step} ended with status {status}. Its last lines:\n{last}", self.name);
                 Err(Failure::never("build-failed", text))
             }
         }
     }
+}
+
+/// The last lines that the recipe's own programs printed.
+fn last(tail: &str) -> String {
+    let lines: Vec<&str> = tail.lines().filter(|l| !l.starts_with(MARK)).collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
 }
 
 /// Printed before each step, so that a failing one can be named.

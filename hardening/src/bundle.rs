@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
 /// How much of the end of a run's output is kept, in bytes: enough for the last lines of a failing build.
@@ -109,6 +110,8 @@ pub struct Bundle {
     pub binds: Vec<Bind>,
     /// Whether the builder has a range of ids; else there is one.
     pub ranges: bool,
+    /// How many processes there may be.
+    pub processes: u64,
 }
 
 /// How a start ended.
@@ -166,15 +169,19 @@ impl Bundle {
         let waiter = std::thread::spawn(move || {
             let _ = sender.send(child.wait());
         });
-        match ended.recv_timeout(limit) {
-            Ok(status) => {
+        let status = ended.recv_timeout(limit).ok();
+        // Whatever is left, of a run that took too long above all: the room is the first process of its pid namespace,
+        // so every other process in it is the sandbox's.
+        sweep();
+        let _ = waiter.join();
+        let tail = tail.join().unwrap_or_default();
+        let _ = fs::remove_dir_all(self.folder.join("state"));
+        match status {
+            Some(status) => {
                 let status = status.map_err(io("waiting for the runtime"))?;
-                let _ = waiter.join();
-                let tail = tail.join().unwrap_or_default();
                 Ok(Ended { status: Some(status.code().unwrap_or(255)), tail })
             }
-            // What still runs ends with this room: it is the first process of its pid namespace.
-            Err(_) => Ok(Ended { status: None, tail: String::new() }),
+            None => Ok(Ended { status: None, tail }),
         }
     }
 
@@ -205,6 +212,7 @@ impl Bundle {
             ("SOURCE_DATE_EPOCH", format!("SOURCE_DATE_EPOCH {}", env("SOURCE_DATE_EPOCH"))),
             ("no network", "network none".to_owned()),
             ("pid namespace", "pid 1".to_owned()),
+            ("process limit", format!("processes {}", self.processes)),
         ];
         for (what, wanted) in &expected {
             if !answers.contains(&wanted.as_str()) {
@@ -233,7 +241,11 @@ impl Bundle {
                 "cwd": self.cwd,
                 "noNewPrivileges": true,
                 "capabilities": {"bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES},
-                "rlimits": [{"type": "RLIMIT_CORE", "hard": 0, "soft": 0}, {"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024}],
+                "rlimits": [
+                    {"type": "RLIMIT_CORE", "hard": 0, "soft": 0},
+                    {"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024},
+                    {"type": "RLIMIT_NPROC", "hard": self.processes, "soft": self.processes},
+                ],
             },
             "root": {"path": self.rootfs, "readonly": true},
             "hostname": self.hostname,
@@ -260,7 +272,7 @@ impl Bundle {
             json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
                 "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}),
             tmpfs("/dev/shm", &["mode=1777", "size=65536k"]),
-            tmpfs("/tmp", &["mode=1777"]),
+            tmpfs("/tmp", &["mode=1777", "size=1024m"]),
         ];
         for bind in &self.binds {
             mounts.push(json!({"destination": bind.destination, "type": "none", "source": bind.source,
@@ -288,6 +300,9 @@ const QUESTIONS: &str = r#"
 while read -r name first rest; do
   case "$name" in Uid:|NoNewPrivs:|Seccomp:|CapEff:|CapBnd:) echo "$name $first" ;; esac
 done < /proc/self/status
+while read -r first second soft rest; do
+  case "$first $second" in "Max processes") echo "processes $soft" ;; esac
+done < /proc/self/limits
 ids=ids
 while read -r inside outside count; do ids="$ids $inside+$count"; done < /proc/self/uid_map
 echo "$ids"
@@ -306,6 +321,32 @@ while read -r interface rest; do case "$interface" in Iface) ;; *) routes="$inte
 echo "network $routes"
 echo "pid $$"
 "#;
+
+/// Kills every other process of this pid namespace, until there is none.
+fn sweep() {
+    if std::process::id() != 1 {
+        return;
+    }
+    loop {
+        let others = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let others = others.filter_map(|e| e.file_name().to_string_lossy().parse::<i32>().ok()).filter(|pid| *pid != 1);
+        let alive: Vec<i32> = others.filter(|pid| !is_zombie(*pid)).collect();
+        if alive.is_empty() {
+            return;
+        }
+        for pid in alive.into_iter().filter_map(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Dead already, and waited for by somebody, or by nobody.
+fn is_zombie(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with(['Z', 'X']) || rest.is_empty())
+}
 
 /// The end of what comes, at most [`TAIL`] bytes; all of it is read, so that nobody waits for us.
 fn read_tail(mut from: impl Read) -> String {

@@ -47,6 +47,19 @@ impl Cgroup {
         Some(made)
     }
 
+    /// Removes those that launchers left which were killed. A group with a process in it can't be removed.
+    pub(crate) fn remove_leftovers() {
+        for base in [own_group(None), own_group(Some("memory")), own_group(Some("pids"))].into_iter().flatten() {
+            for folder in fs::read_dir(base).into_iter().flatten().flatten().map(|e| e.path()) {
+                let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+                let launcher = name.strip_prefix("countersign-").and_then(|rest| rest.split('-').next());
+                if launcher.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+                    let _ = fs::remove_dir(folder);
+                }
+            }
+        }
+    }
+
     /// Moves a process in.
     pub(crate) fn admit(&self, pid: Pid) -> io::Result<()> {
         self.folders.iter().try_for_each(|f| fs::write(f.join("cgroup.procs"), pid.as_raw_nonzero().to_string()))

@@ -14,6 +14,17 @@ use crate::menu::Room;
 /// What is asked of the kernel: files with truncation and ioctl, TCP ports, signals and abstract sockets.
 const WANTED: ABI = ABI::V6;
 
+/// What intake may start: git, the ssh it starts, the shell between them, and what loads them.
+const PROGRAMS: &[&str] = &[
+    "/usr/bin/git",
+    "/usr/lib/git-core",
+    "/usr/libexec/git-core",
+    "/usr/bin/ssh",
+    "/bin/sh",
+    "/lib64/ld-linux-x86-64.so.2",
+    "/lib/ld-linux-aarch64.so.1",
+];
+
 /// Puts a room's rules in force, for good, and says which ABI they are of.
 ///
 /// # Errors
@@ -56,9 +67,11 @@ fn allow_files(
 ) -> Result<RulesetCreated, Box<dyn std::error::Error>> {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write = AccessFs::from_all(WANTED) & !AccessFs::Execute & !AccessFs::MakeChar & !AccessFs::MakeBlock;
-    let run = if room == Room::Intake { read | AccessFs::Execute } else { read };
     let mut allowed: Vec<(PathBuf, BitFlags<AccessFs>)> = Vec::new();
-    allowed.extend(["/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin"].map(|p| (p.into(), run)));
+    allowed.extend(["/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin"].map(|p| (p.into(), read)));
+    if room == Room::Intake {
+        allowed.extend(PROGRAMS.iter().map(|p| (p.into(), read | AccessFs::Execute)));
+    }
     allowed.extend(["/etc", "/proc", "/dev/random", "/dev/urandom", "/dev/zero"].map(|p| (p.into(), read)));
     allowed.push(("/dev/null".into(), read | AccessFs::WriteFile));
     allowed.push(("/tmp".into(), write));

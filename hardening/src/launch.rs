@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{Gid, Pid, Signal, Uid};
+use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
 
 use crate::cgroup::Cgroup;
 use crate::error::{HardeningError, Step as _};
@@ -61,6 +61,7 @@ impl Perimeter {
     /// # Errors
     /// As the file system says.
     pub fn prepare(&self) -> Result<(), HardeningError> {
+        Cgroup::remove_leftovers();
         make_folder(&self.lane(), 0o700, None)?;
         make_folder(&self.state.join("tree"), 0o700, None)?;
         for room in Room::ALL {
@@ -185,7 +186,7 @@ impl Perimeter {
         for path in ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache"] {
             tree.show_if_there(path, Access::Read)?;
         }
-        for device in ["null", "zero", "full", "random", "urandom", "tty"] {
+        for device in ["null", "zero", "full", "random", "urandom"] {
             tree.show(&Path::new("/dev").join(device), Access::Device)?;
         }
         tree.proc()?;
@@ -195,28 +196,32 @@ impl Perimeter {
         tree.file("/etc/passwd", &format!("root:x:0:0::/:/bin/false\nroom:x:{id}:{id}::/tmp:/bin/false\n"))?;
         tree.file("/etc/group", &format!("root:x:0:\nroom:x:{id}:\n"))?;
         if room.fare().network {
-            for path in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates"] {
+            for path in ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"] {
+                tree.copy(Path::new(path))?;
+            }
+            for path in ["/etc/ssl", "/etc/ca-certificates"] {
                 tree.show_if_there(path, Access::Read)?;
             }
         }
         if room == Room::Builder {
+            // The runtime gives the sandbox a terminal device; without a session of its own there is none behind it.
+            tree.show(Path::new("/dev/tty"), Access::Device)?;
             tree.show_if_there("/sys", Access::Read)?;
             tree.scratch("/run", c"size=64m,mode=0755")?;
             tree.scratch("/dev/shm", c"size=64m,mode=1777")?;
         }
         tree.show(&self.binaries, Access::Read)?;
         for name in room.fare().config {
-            let path = self.config.join(name);
-            if path.exists() {
-                tree.show(&path, Access::Read)?;
-            }
+            tree.copy(&self.config.join(name))?;
         }
         for store in room.fare().stores {
             let access = if store.writes { Access::Write } else { Access::Read };
             tree.show(&self.lane().join(store.path), access)?;
         }
         for (_, path) in self.expose.iter().filter(|(r, _)| *r == room) {
-            tree.show(path, Access::Read)?;
+            // What the operator names may be a link; the room sees what it leads to, under the name it was given.
+            let target = fs::canonicalize(path).step(format!("--expose {}", path.display()))?;
+            tree.show_at(&target, path, Access::Read)?;
         }
         tree.enter()
     }
@@ -249,20 +254,39 @@ impl Perimeter {
 }
 
 impl Started {
-    /// Kills it, and with it every process in its pid namespace, and waits for the end.
-    pub fn stop(self) {
-        // It may have ended already; then there is only its status to take.
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
-        let _ = rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
+    /// Whether it has ended by itself; then it is waited for, and its number is nobody's.
+    pub fn ended(&self) -> bool {
+        !matches!(rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG), Ok(None))
+    }
+
+    /// Waits for the end, and gives the status.
+    pub fn wait(self) -> Option<WaitStatus> {
+        let status = rustix::process::waitpid(Some(self.pid), WaitOptions::empty());
+        self.forget();
+        status.ok().flatten().map(|(_, status)| status)
+    }
+
+    /// Lets its cgroup go, once it has ended.
+    pub fn forget(self) {
         if let Some(cgroup) = self.cgroup {
             cgroup.remove();
         }
+    }
+
+    /// Kills it, and with it every process in its pid namespace, and waits for the end.
+    pub fn stop(self) {
+        // Not waited for yet, so the number is still its own, even if it has ended.
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.wait();
     }
 }
 
 /// The room's end of its channel becomes number 3 (the coordinator's: 4), and nothing else stays open.
 fn hand_over(room: Room, end: &UnixStream) -> Result<(), HardeningError> {
     let number = if room == Room::Coordinator { 4 } else { 3 };
+    if room != Room::Coordinator {
+        rustix::process::setsid().step("leaving the terminal's session")?;
+    }
     sys::place(end.as_fd(), number).step("handing the channel over")?;
     sys::close_from(number + 1).step("closing what the launcher holds")?;
     if room != Room::Coordinator {

@@ -127,6 +127,12 @@ fn lock_down(room: Room, line: &Line) -> Result<Posture, HardeningError> {
         let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
         rustix::process::setrlimit(resource, limit).step(format!("limiting {resource:?}"))?;
     }
+    if room == Room::Builder || line.trial {
+        // Counted by user namespace; where the room has none of its own, its cgroup counts.
+        let limit = Some(room.fare().processes);
+        let limit = Rlimit { current: limit, maximum: limit };
+        rustix::process::setrlimit(Resource::Nproc, limit).step("limiting processes")?;
+    }
     rustix::thread::set_no_new_privs(true).step("PR_SET_NO_NEW_PRIVS")?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).step("PR_SET_DUMPABLE")?;
     let landlock = landlock::confine(room, &line.state.join("public"), &line.config, &line.exposed)?;

@@ -54,6 +54,22 @@ impl Tree {
         fs::write(self.inside(Path::new(path)), text).step(format!("writing {path}"))
     }
 
+    /// A copy of a small file of the host, if it is there, readable for the room whoever may read the original.
+    pub(crate) fn copy(&self, path: &Path) -> Result<(), HardeningError> {
+        let what = format!("copying {}", path.display());
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e).step(what),
+        };
+        let inside = self.inside(path);
+        if let Some(parent) = inside.parent() {
+            fs::create_dir_all(parent).step(&*what)?;
+        }
+        fs::write(&inside, bytes).step(&*what)?;
+        fs::set_permissions(&inside, fs::Permissions::from_mode(0o444)).step(what)
+    }
+
     /// Shows a file or a folder of the host at its own path. A link is shown as a link.
     pub(crate) fn show(&self, path: &Path, access: Access) -> Result<(), HardeningError> {
         self.show_at(path, path, access)
@@ -70,8 +86,10 @@ impl Tree {
         if meta.file_type().is_symlink() {
             return symlink(fs::read_link(source).step(&*what)?, &inside).step(&*what);
         }
-        let made = if meta.is_dir() { fs::create_dir_all(&inside) } else { touch(&inside) };
-        made.step(&*what)?;
+        if !inside.exists() {
+            let made = if meta.is_dir() { fs::create_dir_all(&inside) } else { touch(&inside) };
+            made.step(&*what)?;
+        }
         rustix::mount::mount_bind_recursive(source, &inside).step(&*what)?;
         sys::restrict_mount(&inside, access == Access::Read, access != Access::Device).step(&*what)
     }

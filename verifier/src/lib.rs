@@ -1,1 +1,12 @@
-//! Checks images, proofs and whole logs, offline.
+//! Checks images, proofs and whole logs, offline, with a trust file and nothing else of the house.
+//!
+//! Fails closed: what is missing, unknown or can't be read is never a pass, and what was not checked is said.
+
+pub mod bundle;
+pub mod currency;
+pub mod image;
+pub mod log;
+pub mod reference;
+pub mod report;
+pub mod source;
+pub mod trust;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use hardening::HardeningError;
 use hardening::launch::{Perimeter, Started};
 use hardening::menu::{self, Room};
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::WaitStatus;
 
 /// The first uid of the rooms, when nothing else is asked for.
 const UID_BASE: u32 = 47_100;
@@ -19,7 +19,10 @@ const UID_BASE: u32 = 47_100;
 const UNAVAILABLE: u8 = 3;
 
 fn main() -> ExitCode {
-    let started = parse(std::env::args().skip(1).collect()).and_then(|(perimeter, words)| serve(&perimeter, &words));
+    let words = std::env::args_os().skip(1).map(|word| word.into_string());
+    let words: Result<Vec<String>, _> = words.collect();
+    let words = words.map_err(|_| HardeningError::Usage("an argument that is not UTF-8".to_owned()));
+    let started = words.and_then(parse).and_then(|(perimeter, words)| serve(&perimeter, &words));
     match started {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -37,23 +40,30 @@ fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> 
     let coordinator = perimeter.start(Room::Coordinator, &theirs, words)?;
     drop(theirs);
     let mut rooms: Vec<Started> = Vec::new();
-    loop {
+    let orderly = loop {
         match menu::next_order(&control) {
-            Ok(Some(number)) => match Room::of_number(number) {
-                Some(room) => rooms.extend(order(perimeter, room, &control)),
-                None => break,
-            },
-            Ok(None) => break,
-            Err(error) => {
-                eprintln!("countersign-launch: the coordinator's socket: {error}");
-                break;
+            Ok(Some(number)) => {
+                let (over, running): (Vec<_>, Vec<_>) = rooms.into_iter().partition(Started::ended);
+                over.into_iter().for_each(Started::forget);
+                rooms = running;
+                match Room::of_number(number) {
+                    Some(room) => rooms.extend(order(perimeter, room, &control)),
+                    None => break Err("an order that is on no menu".to_owned()),
+                }
             }
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error.to_string()),
         }
+    };
+    if let Err(why) = orderly {
+        eprintln!("countersign-launch: the coordinator's socket: {why}");
+        coordinator.stop();
+        rooms.into_iter().for_each(Started::stop);
+        return Ok(UNAVAILABLE);
     }
-    let status = rustix::process::waitpid(Some(coordinator.pid), WaitOptions::empty());
-    rooms.into_iter().for_each(Started::stop);
-    coordinator.stop();
-    Ok(status.ok().flatten().map_or(UNAVAILABLE, |(_, status)| exit_status(status)))
+    let status = coordinator.wait();
+    rooms.into_iter().filter(|room| !room.ended()).for_each(Started::stop);
+    Ok(status.map_or(UNAVAILABLE, exit_status))
 }
 
 /// Starts one room, and answers with the coordinator's end of its channel, or that it could not be had.

@@ -34,41 +34,56 @@ fn main() -> ExitCode {
     }
 }
 
-/// Each word is a room; `wait` keeps the rooms until standard input ends.
+/// The words: an address of the host's loopback, a path of a Unix socket outside, then rooms. They are kept until standard
+/// input ends.
 fn coordinate() -> io::Result<()> {
     let entered = room::enter_coordinator().map_err(io::Error::other)?;
     let mut doors = Vec::new();
+    let [loopback, socket, rooms @ ..] = &entered.args[..] else { return Err(io::Error::other("too few words")) };
+    let outside = Outside { loopback: loopback.clone(), socket: socket.clone() };
     let own = serde_json::json!({"room": "coordinator", "posture": entered.posture,
-        "findings": findings(&entered.state, &entered.config)});
+        "findings": findings(&entered.state, &outside)});
     println!("{own}");
-    for word in entered.args.iter().filter(|w| *w != "wait") {
+    for word in rooms {
         let room = Room::ALL.into_iter().find(|r| r.name() == word).ok_or_else(|| io::Error::other("no such room"))?;
         let channel = menu::start(&entered.control, room)?;
+        writeln!(&channel, "{loopback}\n{socket}")?;
         let mut line = String::new();
         BufReader::new(&channel).read_line(&mut line)?;
         print!("{line}");
         doors.push(channel);
     }
     io::stdout().flush()?;
-    if entered.args.iter().any(|w| w == "wait") {
-        io::stdin().read_line(&mut String::new())?;
-    }
+    io::stdin().read_line(&mut String::new())?;
     Ok(())
+}
+
+/// What of the host a room must not reach.
+struct Outside {
+    loopback: String,
+    socket: String,
 }
 
 fn probe(room: Room) -> io::Result<()> {
     let entered = room::enter(room).map_err(io::Error::other)?;
     let hello = Hello::new(room, &entered, None);
+    let mut lines = BufReader::new(&entered.channel);
+    let mut line = || -> io::Result<String> {
+        let mut text = String::new();
+        lines.read_line(&mut text)?;
+        Ok(text.trim_end().to_owned())
+    };
+    let outside = Outside { loopback: line()?, socket: line()? };
     let told = serde_json::json!({"room": room.name(), "posture": hello.posture,
-        "findings": findings(&entered.state, &entered.config)});
+        "findings": findings(&entered.state, &outside)});
     writeln!(&entered.channel, "{told}")?;
     // Until the coordinator lets go of the channel.
-    BufReader::new(&entered.channel).read_line(&mut String::new())?;
+    line()?;
     Ok(())
 }
 
 /// Tries everything.
-fn findings(state: &Path, config: &Path) -> Findings {
+fn findings(state: &Path, outside: &Outside) -> Findings {
     let mut found = Findings::new();
     let mut note = |what: &str, tried: io::Result<()>| {
         found.insert(what.to_owned(), tried.map_or_else(|e| e.kind().to_string(), |()| "done".to_owned()));
@@ -76,23 +91,26 @@ fn findings(state: &Path, config: &Path) -> Findings {
     note("listen-tcp", TcpListener::bind("127.0.0.1:0").map(drop));
     note("listen-unix", UnixListener::bind("/tmp/probe.socket").map(drop));
     note("udp-out", UdpSocket::bind("0.0.0.0:0").and_then(|s| s.send_to(b"x", "127.0.0.1:9").map(drop)));
-    let words = fs::read_to_string(config.join("probe")).unwrap_or_default();
-    let mut words = words.lines();
-    let (loopback, socket) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    note("connect-host-loopback", TcpStream::connect(loopback).map(drop));
-    note("connect-unix-outside", UnixStream::connect(socket).map(drop));
+    note("connect-host-loopback", TcpStream::connect(&outside.loopback).map(drop));
+    note("connect-unix-outside", UnixStream::connect(&outside.socket).map(drop));
     note("read-etc-shadow", fs::read("/etc/shadow").map(drop));
     note("read-root-home", fs::read_dir("/root").map(drop));
     note("write-usr", fs::write("/usr/probe", "x"));
     note("write-binaries", std::env::current_exe().and_then(|own| fs::write(own.with_extension("probe"), "x")));
     note("start-program", Command::new("/bin/true").status().map(drop));
-    note("see-launcher", fs::read_dir("/proc/2").map(drop));
+    note("see-others", others());
     for store in STORES {
         let path = state.join("public").join(store);
         note(&format!("read {store}"), fs::read_dir(&path).map(drop));
         note(&format!("write {store}"), fs::write(path.join("probe"), "x"));
     }
     found
+}
+
+/// Done when a process besides this one, which is number 1, can be seen.
+fn others() -> io::Result<()> {
+    let mut seen = fs::read_dir("/proc")?.flatten().filter_map(|e| e.file_name().to_string_lossy().parse::<u32>().ok());
+    seen.find(|pid| *pid != 1).map(drop).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
 }
 
 const STORES: &[&str] = &[

@@ -1,0 +1,84 @@
+//! Sigstore bundles (v0.3), and the leaf shaped as Rekor's that each carries the proof of.
+
+use artifact::digest::Base64;
+use artifact::dsse::Envelope;
+use artifact::failure::Failure;
+use artifact::key::PublicKey;
+use artifact::{Digest, json};
+use audit::leaf::RekorLeaf;
+use audit::note::Vkey;
+use audit::recorded::Recorded;
+use serde_json::{Value, json};
+
+/// The media type of a bundle.
+pub(crate) const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// The leaf for a signature: Rekor's `hashedrekord` 0.0.2, over the digest of what was signed.
+///
+/// # Errors
+/// Never for a key and a signature that were made here.
+pub(crate) fn rekor_leaf(message: &[u8], signature: &[u8], key: &PublicKey) -> Result<Vec<u8>, Failure> {
+    let leaf = json!({
+        "apiVersion": "0.0.2",
+        "kind": "hashedrekord",
+        "spec": {"hashedRekordV002": {
+            "data": {"algorithm": "SHA2_256", "digest": base64(Digest::of(message).raw())},
+            "signature": {
+                "content": base64(signature),
+                "verifier": {
+                    "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                    "publicKey": {"rawBytes": base64(&key.to_der())},
+                },
+            },
+        }},
+    });
+    json::canonical("leaf", &leaf).map_err(|e| Failure::halt("leaf-broken", e))
+}
+
+/// The bundle for a signed statement, with the proof that its signature is recorded.
+///
+/// # Errors
+/// Never for what was signed and recorded here.
+pub(crate) fn bundle(
+    payload: &[u8],
+    signature: &[u8],
+    key: &PublicKey,
+    leaf: &Recorded<RekorLeaf>,
+    log: &Vkey,
+) -> Result<Vec<u8>, Failure> {
+    let envelope = Envelope::new(payload.to_vec(), signature.to_vec());
+    let envelope: Value =
+        serde_json::from_slice(&envelope.to_bytes()).map_err(|e| Failure::halt("bundle-broken", e))?;
+    let checkpoint = leaf.checkpoint();
+    let index = leaf.index().to_string();
+    let bundle = json!({
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": {
+            "publicKey": {"hint": base64(key.id().0.raw())},
+            "tlogEntries": [{
+                "logIndex": index,
+                "logId": {"keyId": base64(&log.log_id())},
+                "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+                "inclusionProof": {
+                    "logIndex": index,
+                    "rootHash": checkpoint.root().to_string(),
+                    "treeSize": checkpoint.size().to_string(),
+                    "hashes": leaf.proof().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "checkpoint": {"envelope": checkpoint.note()},
+                },
+                "canonicalizedBody": base64(leaf.value().as_bytes()),
+            }],
+        },
+        "dsseEnvelope": envelope,
+    });
+    json::canonical("bundle", &bundle).map_err(|e| Failure::halt("bundle-broken", e))
+}
+
+/// Standard base64 with padding, as protobuf's JSON has it.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    match serde_json::to_value(Base64(bytes.to_vec())) {
+        Ok(Value::String(text)) => text,
+        // Bytes always become a text.
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,208 @@
+//! Evidence, verified here: what intake, CI, people and comparers signed, each by its own key; and the levels that can be
+//! worked out from manifests alone.
+
+use artifact::digest::Base64;
+use artifact::dsse::Envelope;
+use artifact::git::Commit;
+use artifact::key::KeyId;
+use artifact::layout::Layout;
+use artifact::oci::{self, ImageConfig, Manifest};
+use artifact::statement::comparison::{Comparison, Level};
+use artifact::statement::facts::{self, CommitSignature, Facts};
+use artifact::statement::provenance::{BUILD_TYPE_STEPS, Provenance};
+use artifact::statement::test_result::TestResult;
+use artifact::statement::{Signed, Statement};
+use artifact::{CommitId, Digest};
+use audit::entry::Reason;
+use audit::keys::HouseKeys;
+use policy::ProjectRules;
+
+use crate::door::ReleaseAsk;
+
+/// What was verified.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    /// Intake's facts.
+    pub facts: Facts,
+    /// The digest of their envelope.
+    pub facts_envelope: Digest,
+    /// The commit's own signature, from the raw object.
+    pub commit_signature: Option<CommitSignature>,
+    /// The test results, each from its envelope.
+    pub results: Vec<facts::TestResult>,
+    /// Digest of the envelope, the comparer's key, what it says.
+    pub comparisons: Vec<(Digest, KeyId, Comparison)>,
+    /// The first comparer's provenance: the very payload it signed.
+    pub provenance: Vec<u8>,
+}
+
+/// Collects reasons, so that one fault does not hide another.
+#[derive(Debug, Default)]
+pub(crate) struct Reasons(pub Vec<Reason>);
+
+impl Reasons {
+    pub(crate) fn add(&mut self, code: &str, message: impl ToString) {
+        self.0.push(Reason { code: code.to_owned(), message: message.to_string() });
+    }
+}
+
+impl Evidence {
+    /// Verifies everything that a release is judged by.
+    ///
+    /// # Errors
+    /// Every reason why it does not hold.
+    pub(crate) fn verify(
+        ask: &ReleaseAsk,
+        keys: &HouseKeys,
+        rules: &ProjectRules,
+        stores: &Stores,
+    ) -> Result<Self, Vec<Reason>> {
+        let mut reasons = Reasons::default();
+        let facts = match Signed::<Facts>::open(&ask.facts.0, [&keys.intake]) {
+            Ok(facts) => facts.says().clone(),
+            Err(e) => {
+                reasons.add("facts-not-verified", e);
+                return Err(reasons.0);
+            }
+        };
+        let commit_signature = commit_signature(&facts, &ask.commit_object, rules, &mut reasons);
+        let results = results(&facts.commit, &ask.results, rules, &mut reasons);
+        let mut comparisons = Vec::new();
+        for envelope in &ask.comparisons {
+            match Signed::<Comparison>::open(&envelope.0, &keys.comparers) {
+                Ok(signed) => comparisons.push((Digest::of(&envelope.0), signed.key(), signed.says().clone())),
+                Err(e) => reasons.add("comparison-not-verified", e),
+            }
+        }
+        let mut provenance = None;
+        for envelope in &ask.provenances {
+            match Signed::<Provenance>::open(&envelope.0, &keys.comparers) {
+                Ok(signed) => {
+                    check_provenance(&signed, &facts, &comparisons, &mut reasons);
+                    provenance.get_or_insert_with(|| signed.envelope().payload.0.clone());
+                }
+                Err(e) => reasons.add("provenance-not-verified", e),
+            }
+        }
+        for (_, _, says) in &comparisons {
+            stores.check_level(says, &mut reasons);
+        }
+        let provenance = provenance.unwrap_or_else(|| {
+            reasons.add("provenance-missing", "no comparer attested how the image came about");
+            Vec::new()
+        });
+        let facts_envelope = Digest::of(&ask.facts.0);
+        let whole = Self { facts, facts_envelope, commit_signature, results, comparisons, provenance };
+        if reasons.0.is_empty() { Ok(whole) } else { Err(reasons.0) }
+    }
+}
+
+/// The raw commit object must be the commit, and its tree the one that was built.
+fn commit_signature(
+    facts: &Facts,
+    object: &Base64,
+    rules: &ProjectRules,
+    reasons: &mut Reasons,
+) -> Option<CommitSignature> {
+    let commit = match Commit::parse(&facts.commit, &object.0) {
+        Ok(commit) => commit,
+        Err(e) => {
+            reasons.add("commit-not-verified", e);
+            return None;
+        }
+    };
+    if commit.tree != facts.tree {
+        reasons.add("commit-not-verified", format!("its tree is {}, the facts say {}", commit.tree, facts.tree));
+    }
+    rules.verify_commit(&commit).ok()
+}
+
+fn results(
+    commit: &CommitId,
+    envelopes: &[Base64],
+    rules: &ProjectRules,
+    reasons: &mut Reasons,
+) -> Vec<facts::TestResult> {
+    let mut verified = Vec::new();
+    for raw in envelopes {
+        let read = || -> Result<facts::TestResult, String> {
+            let envelope = Envelope::parse(&raw.0).map_err(|e| e.to_string())?;
+            let key = envelope.verify(&rules.result_keys).map_err(|e| e.to_string())?;
+            let statement = Statement::<TestResult>::parse(&envelope.payload.0).map_err(|e| e.to_string())?;
+            statement.for_commit(commit, key, Digest::of(&raw.0)).map_err(|e| e.to_string())
+        };
+        match read() {
+            Ok(result) => verified.push(result),
+            Err(e) => reasons.add("result-not-verified", e),
+        }
+    }
+    verified
+}
+
+/// Provenance must speak of the same job as the facts, and of the image that was compared.
+fn check_provenance(
+    signed: &Signed<Provenance>,
+    facts: &Facts,
+    comparisons: &[(Digest, KeyId, Comparison)],
+    reasons: &mut Reasons,
+) {
+    let says = signed.says();
+    let definition = &says.build_definition;
+    let subject = signed.subject().iter().filter_map(|s| s.digest.get("sha256")).collect::<Vec<_>>();
+    let compared = comparisons.iter().all(|(_, _, c)| subject == [&c.rebuild.hex()]);
+    let bound = [
+        (definition.build_type == BUILD_TYPE_STEPS, "build type"),
+        (definition.external_parameters.commit == facts.commit, "commit"),
+        (definition.internal_parameters.lane == facts.lane, "lane"),
+        (definition.internal_parameters.project == facts.project, "project"),
+        (definition.internal_parameters.trial == facts.trial, "trial"),
+        (says.dossier() == Some(facts.dossier), "dossier"),
+        (says.run_details.metadata.invocation_id == facts.nonce, "nonce"),
+        (compared && !comparisons.is_empty(), "image"),
+    ];
+    for (_, what) in bound.iter().filter(|(same, _)| !same) {
+        reasons.add("provenance-mismatch", format!("its {what} is not that of facts and comparison"));
+    }
+}
+
+/// The stores that the signer reads manifests from.
+#[derive(Debug)]
+pub(crate) struct Stores {
+    /// What comparers packed.
+    pub rebuilds: Layout,
+    /// What CI left.
+    pub candidates: Layout,
+}
+
+impl Stores {
+    /// Works the two highest levels out again: a comparer that claims them is not believed.
+    fn check_level(&self, says: &Comparison, reasons: &mut Reasons) {
+        let shown = match says.level {
+            Level::BitForBit => says.rebuild == says.candidate,
+            Level::SameLayers => match (image(&self.rebuilds, &says.rebuild), image(&self.candidates, &says.candidate))
+            {
+                (Ok(ours), Ok(theirs)) => ours.rootfs == theirs.rootfs && ours.config == theirs.config,
+                (Err(e), _) | (_, Err(e)) => {
+                    reasons.add("level-not-shown", e);
+                    true
+                }
+            },
+            // These rest on the comparers, and on how many the rules ask for.
+            Level::SameFilesystem | Level::Diverged => true,
+        };
+        if !shown {
+            reasons.add(
+                "level-not-shown",
+                format!("{} claims {}, and the manifests do not show it", says.builder, says.level),
+            );
+        }
+    }
+}
+
+fn image(store: &Layout, digest: &Digest) -> Result<ImageConfig, String> {
+    let read = || -> Result<ImageConfig, artifact::layout::LayoutError> {
+        let manifest = Manifest::parse(&store.read_digest(digest, oci::MANIFEST_LIMIT)?)?;
+        Ok(ImageConfig::parse(&store.read(&manifest.config, oci::CONFIG_LIMIT)?)?)
+    };
+    read().map_err(|e| e.to_string())
+}

@@ -1,0 +1,98 @@
+//! The legacy tags `sha256-HEX.sig` and `.att`, which many admission controllers still read.
+//!
+//! Tags are read, changed and written: layers of others stay, ours is added once.
+
+use artifact::oci::{self, Descriptor, Manifest};
+use artifact::{Digest, json};
+use serde_json::{Value, json};
+
+use crate::bundle::base64;
+use crate::statements::SIMPLE_SIGNING;
+
+/// The annotation with the signature.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+
+/// The media type of an envelope's layer.
+const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
+
+/// One layer to add: its bytes, and how it is described.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The description.
+    pub descriptor: Descriptor,
+}
+
+/// The layer of `.sig`.
+pub(crate) fn signature_layer(payload: &[u8], signature: &[u8]) -> Layer {
+    let descriptor = Descriptor::of(SIMPLE_SIGNING, payload).annotated(SIGNATURE, &base64(signature));
+    Layer { bytes: payload.to_vec(), descriptor }
+}
+
+/// A layer of `.att`.
+pub(crate) fn attestation_layer(envelope: &[u8], predicate_type: &str) -> Layer {
+    let descriptor =
+        Descriptor::of(ENVELOPE, envelope).annotated(SIGNATURE, "").annotated("predicateType", predicate_type);
+    Layer { bytes: envelope.to_vec(), descriptor }
+}
+
+/// What a legacy tag is to name next.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// Its configuration.
+    pub config: Vec<u8>,
+}
+
+/// The manifest with these layers added, and its configuration; `None` when they are there already.
+///
+/// # Errors
+/// A text, when what is there is no image manifest.
+pub(crate) fn with_layers(there: Option<&[u8]>, layers: &[Layer]) -> Result<Option<Changed>, String> {
+    let mut all: Vec<Descriptor> = match there {
+        Some(bytes) => Manifest::parse(bytes).map_err(|e| e.to_string())?.layers,
+        None => Vec::new(),
+    };
+    let missing: Vec<_> = layers.iter().map(|l| &l.descriptor).filter(|d| !all.contains(d)).cloned().collect();
+    if missing.is_empty() && there.is_some() {
+        return Ok(None);
+    }
+    all.extend(missing);
+    let spelled = |value: &Value| json::canonical("manifest", value).map_err(|e| e.to_string());
+    let diff_ids: Vec<Digest> = all.iter().map(|l| l.digest).collect();
+    let config = spelled(&json!({
+        "architecture": "", "config": {}, "created": "1970-01-01T00:00:00Z", "os": "",
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    }))?;
+    let manifest = spelled(&json!({
+        "schemaVersion": 2,
+        "mediaType": oci::MANIFEST,
+        "config": Descriptor::of(oci::CONFIG, &config),
+        "layers": all,
+    }))?;
+    Ok(Some(Changed { manifest, config }))
+}
+
+/// The tag beside an image: `sha256-HEX.SUFFIX`.
+pub(crate) fn tag(image: &Digest, suffix: &str) -> String {
+    format!("sha256-{}.{suffix}", image.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_others_stay_and_ours_is_added_once() {
+        let foreign = signature_layer(b"theirs", b"x");
+        let ours = signature_layer(b"ours", b"y");
+        let first = with_layers(None, std::slice::from_ref(&foreign)).unwrap().unwrap();
+        let both = with_layers(Some(&first.manifest), std::slice::from_ref(&ours)).unwrap().unwrap();
+        let manifest = Manifest::parse(&both.manifest).unwrap();
+        assert_eq!(manifest.layers, [foreign.descriptor, ours.descriptor.clone()]);
+        assert_eq!(manifest.config.digest, Digest::of(&both.config));
+        assert!(with_layers(Some(&both.manifest), &[ours]).unwrap().is_none());
+    }
+}

@@ -1,0 +1,421 @@
+//! The whole sequence, on one page: verify, decide again, admit the permit, bind the attempt, sign, bundle, publish, read
+//! back, record. Killed anywhere and asked again, it goes on with what is recorded, and makes nothing twice.
+
+use std::path::Path;
+
+use artifact::digest::{Base64, hex};
+use artifact::failure::Failure;
+use artifact::key::PublicKey;
+use artifact::lane::Public;
+use artifact::layout::Layout;
+use artifact::statement::permit::Terms;
+use artifact::{Digest, Moment};
+use audit::door::{Appended, Submission};
+use audit::entry::{Attempt, Bundle, Permit, PromotionId, Reason, Release, Signature};
+use audit::keys::HouseKeys;
+use audit::recorded::{LastSeen, Proven, Recorded};
+use policy::{Attested, Case, Decision, ProjectRules, Rules};
+use registry::Client;
+
+use crate::attempt::{Made, not_recorded};
+use crate::bundle;
+use crate::config::SignerConfig;
+use crate::door::{Answer, ReleaseAsk};
+use crate::evidence::{Evidence, Stores};
+use crate::key::ImageKey;
+use crate::legacy;
+use crate::publish::{Attached, Publication};
+use crate::state::{Memory, Store, Used};
+use crate::statements::{ToSign, statements};
+
+/// How far apart clocks may be, in seconds.
+const SKEW: u64 = 300;
+
+/// Why a release did not come about.
+#[derive(Debug)]
+pub enum Stop {
+    /// Judged again, and refused: every reason.
+    Refused(Vec<Reason>),
+    /// It could not be done.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Has entries recorded, through the coordinator.
+pub trait Recorder {
+    /// Sends them, and hears the proofs.
+    ///
+    /// # Errors
+    /// When the coordinator is gone.
+    fn record(&mut self, submissions: Vec<Submission>, since: u64) -> Result<Appended, Failure>;
+
+    /// Says a line for a person.
+    fn say(&mut self, text: &str);
+}
+
+/// The signer at work.
+#[derive(Debug)]
+pub struct Signer<'a> {
+    /// Its configuration.
+    pub config: &'a SignerConfig,
+    /// Its own copy of the rules.
+    pub rules: &'a Rules,
+    /// The house's keys.
+    pub keys: &'a HouseKeys,
+    /// Whether the launcher was an ordinary user.
+    pub trial: bool,
+    /// The state folder.
+    pub state: &'a Path,
+}
+
+/// One release in the making.
+struct Job<'a> {
+    permit: Recorded<Permit>,
+    made: Made,
+    seen: LastSeen,
+    memory: Memory,
+    evidence: &'a Evidence,
+}
+
+impl Signer<'_> {
+    /// Releases what was permitted.
+    ///
+    /// # Errors
+    /// Refused, with every reason; or what kept it from being done.
+    pub fn release(
+        &self,
+        ask: &ReleaseAsk,
+        key: &dyn ImageKey,
+        store: &dyn Store,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Answer, Stop> {
+        let rules = self
+            .rules
+            .project(&ask.project)
+            .ok_or_else(|| refused("project-unlisted", format!("{} is not in signer-rules.toml", ask.project)))?;
+        let lane = self.state.join("public");
+        let stores = Stores {
+            rebuilds: Layout::open(lane.join("compare/out")),
+            candidates: Layout::open(lane.join("intake/candidates")),
+        };
+        let evidence = Evidence::verify(ask, self.keys, rules, &stores).map_err(Stop::Refused)?;
+        let mut job = self.admit(ask, &evidence, store)?;
+        self.decide_again(&job, rules)?;
+        recorder.say("verified, and decided again");
+        let to_sign = statements(&job.permit.value().terms, &evidence, &self.config.verifier_id, key.kept())?;
+        let attempt = self.bind(&mut job, &to_sign, store, recorder)?;
+        self.sign(&mut job, &attempt, &to_sign, key, recorder)?;
+        self.bundle(&mut job, &attempt, &to_sign, &key.public(), recorder)?;
+        recorder.say("signed and recorded");
+        let referrers = self.publish(&job, &attempt, &to_sign, &stores.rebuilds)?;
+        self.record_release(job, attempt, referrers, store, recorder)
+    }
+
+    /// Admits the permit and what is recorded under it, against the last checkpoint that was seen.
+    fn admit<'e>(&self, ask: &ReleaseAsk, evidence: &'e Evidence, store: &dyn Store) -> Result<Job<'e>, Stop> {
+        let memory = store.load()?;
+        let mut seen = memory.seen;
+        let recorded = |e| Stop::Failed(not_recorded(&e));
+        let permit = seen.admit(&self.keys.log, &ask.permit, &ask.consistency).map_err(recorded)?;
+        let permit = permit.of_kind::<Permit>().map_err(recorded)?;
+        let mut made = Made::default();
+        for proven in &ask.recorded {
+            made.take(&mut seen, self.keys, proven, &ask.consistency).map_err(recorded)?;
+        }
+        let index = permit.index();
+        made.attempt = made.attempt.filter(|a| a.permit == index);
+        Ok(Job { permit, made, seen, memory, evidence })
+    }
+
+    /// Decides by this room's own rules and clock, and compares the terms with the permit's. What was signed while the
+    /// permit held is published after it as well: then it is judged as of the permit's own moment.
+    fn decide_again(&self, job: &Job<'_>, rules: &ProjectRules) -> Result<(), Stop> {
+        let terms = &job.permit.value().terms;
+        let now = Moment::now();
+        let signed = !job.made.signatures.is_empty();
+        let clock = if signed { terms.decided } else { now };
+        let evidence = job.evidence;
+        let attested: Vec<Attested<'_>> = evidence
+            .comparisons
+            .iter()
+            .map(|(envelope, key, says)| Attested { envelope: *envelope, key: *key, says })
+            .collect();
+        let case = Case {
+            lane: Public,
+            trial: self.trial,
+            rules: self.rules.digest(),
+            nonce: &evidence.facts.nonce,
+            facts: &evidence.facts,
+            facts_envelope: evidence.facts_envelope,
+            commit_signature: evidence.commit_signature.as_ref(),
+            results: &evidence.results,
+            comparisons: &attested,
+            previous: previous(job, terms),
+        };
+        let own = match policy::decide(&case, rules, clock) {
+            Decision::Permit(permit) => permit.into_terms(),
+            Decision::Refusal(refusal) => {
+                let reasons = refusal.reasons.into_iter();
+                return Err(Stop::Refused(
+                    reasons.map(|r| Reason { code: r.code.to_string(), message: r.message }).collect(),
+                ));
+            }
+        };
+        check_terms(terms, own, rules, now, signed)
+    }
+
+    /// Records the attempt, and binds the tags to it by compare-and-set: a permit is used once, and never an older one.
+    fn bind(
+        &self,
+        job: &mut Job<'_>,
+        to_sign: &[ToSign],
+        store: &dyn Store,
+        recorder: &mut dyn Recorder,
+    ) -> Result<String, Stop> {
+        let terms = job.permit.value().terms.clone();
+        let index = job.permit.index();
+        check_use(job, &terms)?;
+        if job.made.attempt.is_none() {
+            let mut raw = [0; 16];
+            getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
+            let attempt = Attempt {
+                promotion: job.permit.value().promotion,
+                id: hex(&raw),
+                permit: index,
+                statements: to_sign.iter().map(|s| Digest::of(&s.payload)).collect(),
+                at: Moment::now(),
+            };
+            self.record(job, recorder, vec![Submission::Body(attempt.into())])?;
+        }
+        let attempt = job.made.attempt.as_ref().map(|a| a.id.clone()).ok_or_else(lost)?;
+        let previous = previous(job, &terms);
+        for tag in &terms.tags {
+            let name = format!("{}:{tag}", terms.repository);
+            let digest = job.memory.tags.get(&name).filter(|u| u.permit == index).and_then(|u| u.digest);
+            job.memory.tags.insert(name, Used { permit: index, attempt: attempt.clone(), digest, previous });
+        }
+        job.memory.seen = job.seen;
+        store.swap(&mut job.memory)?;
+        Ok(attempt)
+    }
+
+    /// Signs what is not signed yet, and records each signature with its leaf before anything else happens with it.
+    fn sign(
+        &self,
+        job: &mut Job<'_>,
+        attempt: &str,
+        to_sign: &[ToSign],
+        key: &dyn ImageKey,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(), Stop> {
+        let public = key.public();
+        if public != self.keys.image {
+            return Err(Failure::halt("wrong-image-key", "the image key is not the one that keys.toml pins").into());
+        }
+        let promotion = job.permit.value().promotion;
+        let mut submissions = Vec::new();
+        for statement in to_sign.iter().filter(|s| job.made.signature(attempt, s).is_none()) {
+            let message = statement.message();
+            let signature = key.sign(&message)?;
+            let entry = Signature {
+                promotion,
+                attempt: attempt.to_owned(),
+                payload_type: statement.payload_type.to_owned(),
+                payload: Base64(statement.payload.clone()),
+                signature: Base64(signature.clone()),
+                key: public.id(),
+                key_kept: key.kept().to_owned(),
+                at: Moment::now(),
+            };
+            submissions.push(Submission::Body(entry.into()));
+            if statement.is_statement() {
+                submissions.push(Submission::Raw(Base64(bundle::rekor_leaf(&message, &signature, &public)?)));
+            }
+        }
+        if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
+    }
+
+    /// Assembles the bundles that are not there yet, and records them: what is attached is these very bytes.
+    fn bundle(
+        &self,
+        job: &mut Job<'_>,
+        attempt: &str,
+        to_sign: &[ToSign],
+        key: &PublicKey,
+        recorder: &mut dyn Recorder,
+    ) -> Result<(), Stop> {
+        let (promotion, subject) = (job.permit.value().promotion, job.permit.value().terms.digest);
+        let mut submissions = Vec::new();
+        for statement in to_sign.iter().filter(|s| s.is_statement()) {
+            if job.made.bundle(attempt, &statement.predicate_type, &subject).is_some() {
+                continue;
+            }
+            let signature = job.made.signature(attempt, statement).ok_or_else(lost)?;
+            let leaf = bundle::rekor_leaf(&statement.message(), &signature.signature.0, key)?;
+            let leaf = job.made.leaf(&leaf).ok_or_else(lost)?;
+            let bytes = bundle::bundle(&statement.payload, &signature.signature.0, key, leaf, &self.keys.log)?;
+            submissions.push(Submission::Body(bundle_entry(promotion, attempt, subject, statement, bytes)));
+        }
+        if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
+    }
+
+    fn publish(
+        &self,
+        job: &Job<'_>,
+        attempt: &str,
+        to_sign: &[ToSign],
+        rebuilds: &Layout,
+    ) -> Result<Vec<Digest>, Stop> {
+        let terms = &job.permit.value().terms;
+        let mut publication = Publication {
+            terms,
+            rebuilds,
+            bundles: Vec::new(),
+            signatures: Vec::new(),
+            attestations: Vec::new(),
+            created: terms.decided,
+        };
+        for statement in to_sign {
+            let signature = job.made.signature(attempt, statement).ok_or_else(lost)?;
+            if !statement.is_statement() {
+                publication.signatures.push(legacy::signature_layer(&statement.payload, &signature.signature.0));
+                continue;
+            }
+            let bundle = job.made.bundle(attempt, &statement.predicate_type, &terms.digest).ok_or_else(lost)?;
+            let attached = Attached { predicate_type: bundle.predicate_type.clone(), bytes: bundle.bundle.0.clone() };
+            publication.bundles.push(attached);
+            if statement.predicate_type != crate::statements::SIGN {
+                let envelope =
+                    artifact::dsse::Envelope::new(statement.payload.clone(), signature.signature.0.clone()).to_bytes();
+                publication.attestations.push(legacy::attestation_layer(&envelope, &statement.predicate_type));
+            }
+        }
+        let client = Client::new(&self.config.registry).map_err(|e| Failure::later("registry-client", e))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| Failure::later("runtime", e))?;
+        Ok(runtime.block_on(publication.publish(&client))?)
+    }
+
+    fn record_release(
+        &self,
+        mut job: Job<'_>,
+        attempt: String,
+        referrers: Vec<Digest>,
+        store: &dyn Store,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Answer, Stop> {
+        let terms = job.permit.value().terms.clone();
+        let release = Release {
+            promotion: job.permit.value().promotion,
+            lane: terms.lane.clone(),
+            trial: terms.trial,
+            project: terms.project.clone(),
+            attempt,
+            permit: job.permit.index(),
+            digest: terms.digest,
+            repository: terms.repository.clone(),
+            tags: terms.tags.clone(),
+            previous: terms.previous,
+            referrers,
+            at: Moment::now(),
+        };
+        // Remembered first: the next permit names this digest as the previous one only once the log says it is there.
+        for tag in &terms.tags {
+            if let Some(used) = job.memory.tags.get_mut(&format!("{}:{tag}", terms.repository)) {
+                used.digest = Some(terms.digest);
+            }
+        }
+        store.swap(&mut job.memory)?;
+        self.record(&mut job, recorder, vec![Submission::Body(release.into())])?;
+        job.memory.seen = job.seen;
+        store.swap(&mut job.memory)?;
+        Ok(Answer::Released { digest: terms.digest, repository: terms.repository, tags: terms.tags })
+    }
+
+    /// Has entries recorded, and admits each: nothing goes on from what is not proved.
+    fn record(&self, job: &mut Job<'_>, recorder: &mut dyn Recorder, submissions: Vec<Submission>) -> Result<(), Stop> {
+        let appended = recorder.record(submissions.clone(), job.seen.size())?;
+        if appended.receipts.len() != submissions.len() || appended.salts.len() != submissions.len() {
+            return Err(lost().into());
+        }
+        for ((submission, receipt), salt) in submissions.into_iter().zip(appended.receipts).zip(appended.salts) {
+            let content = match submission {
+                Submission::Body(body) => Base64(body.to_bytes().map_err(|e| Failure::halt("entry-broken", e))?),
+                Submission::Raw(raw) => raw,
+            };
+            let proven = Proven { content, salt, receipt };
+            let taken = job.made.take(&mut job.seen, self.keys, &proven, &appended.consistency);
+            taken.map_err(|e| Stop::Failed(not_recorded(&e)))?;
+        }
+        Ok(())
+    }
+}
+
+fn bundle_entry(
+    promotion: PromotionId,
+    attempt: &str,
+    subject: Digest,
+    statement: &ToSign,
+    bytes: Vec<u8>,
+) -> audit::entry::Body {
+    let predicate_type = statement.predicate_type.clone();
+    let (attempt, bundle, at) = (attempt.to_owned(), Base64(bytes), Moment::now());
+    Bundle { promotion, attempt, subject, predicate_type, bundle, at }.into()
+}
+
+/// What the first tag named before this permit, by this room's own memory.
+fn previous(job: &Job<'_>, terms: &Terms) -> Option<Digest> {
+    let used = job.memory.used(&terms.repository, terms.tags.first()?)?;
+    if used.permit == job.permit.index() { used.previous } else { used.digest.or(used.previous) }
+}
+
+/// The recorded terms must be this room's own; the moments must be sane.
+fn check_terms(terms: &Terms, own: Terms, rules: &ProjectRules, now: Moment, signed: bool) -> Result<(), Stop> {
+    let mut reasons = Vec::new();
+    let mut add = |code: &str, message: String| reasons.push(Reason { code: code.to_owned(), message });
+    if (Terms { decided: terms.decided, expires: terms.expires, ..own.clone() }) != *terms {
+        add("terms-differ", format!("the permit says {terms:?}; deciding again gives {own:?}"));
+    }
+    if terms.decided > now.plus_seconds(SKEW) {
+        add("from-the-future", format!("permitted at {}, and now is {now}", terms.decided));
+    }
+    if terms.expires.seconds_since(terms.decided) > rules.permit_minutes * 60 {
+        add("permit-too-long", format!("from {} to {}", terms.decided, terms.expires));
+    }
+    if now >= terms.expires && !signed {
+        add("permit-expired", format!("at {}, and now is {now}", terms.expires));
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
+}
+
+/// A permit is used for one attempt, and a tag never goes back to an older permit.
+fn check_use(job: &Job<'_>, terms: &Terms) -> Result<(), Stop> {
+    let index = job.permit.index();
+    for tag in &terms.tags {
+        let Some(used) = job.memory.used(&terms.repository, tag) else { continue };
+        let attempt = job.made.attempt.as_ref().map(|a| a.id.as_str());
+        if used.permit > index {
+            let text = format!("{}:{tag} was last written under the permit at {}", terms.repository, used.permit);
+            return Err(refused("permit-superseded", text));
+        }
+        if used.permit == index && attempt != Some(used.attempt.as_str()) {
+            return Err(refused("permit-used", format!("the permit at {index} was used for attempt {}", used.attempt)));
+        }
+    }
+    Ok(())
+}
+
+fn refused(code: &str, message: String) -> Stop {
+    Stop::Refused(vec![Reason { code: code.to_owned(), message }])
+}
+
+fn lost() -> Failure {
+    Failure::halt("recorded-lost", "what was recorded did not come back")
+}

@@ -1,0 +1,120 @@
+//! What the signer remembers, by compare-and-set: the last checkpoint it saw, and for each repository and tag the last
+//! permit it used. A trait, because Vault's KV store is to keep it out of reach of a rollback of this host's disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifact::failure::Failure;
+use artifact::name::{Repository, Tag};
+use artifact::{Digest, durable, json};
+use audit::recorded::LastSeen;
+use serde::{Deserialize, Serialize};
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Memory {
+    /// Counts the changes.
+    pub version: u64,
+    /// The last checkpoint.
+    pub seen: LastSeen,
+    /// By `repository:tag`.
+    pub tags: BTreeMap<String, Used>,
+}
+
+/// The last use of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Used {
+    /// The index of the permit's entry.
+    pub permit: u64,
+    /// The attempt under it.
+    pub attempt: String,
+    /// What the tag names since; `None` until it is published.
+    pub digest: Option<Digest>,
+    /// What the tag named before.
+    pub previous: Option<Digest>,
+}
+
+impl Memory {
+    /// The last use of a tag.
+    pub fn used(&self, repository: &Repository, tag: &Tag) -> Option<&Used> {
+        self.tags.get(&format!("{repository}:{tag}"))
+    }
+}
+
+/// A place for the memory.
+pub trait Store {
+    /// What is remembered; at first, nothing.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not what was written.
+    fn load(&self) -> Result<Memory, Failure>;
+
+    /// Puts `memory` in place of the one of its version, and counts the version up.
+    ///
+    /// # Errors
+    /// When another version is there: somebody else went on meanwhile.
+    fn swap(&self, memory: &mut Memory) -> Result<(), Failure>;
+}
+
+/// A file of the signer's own. Held locked, so that two signers can't go on from one version.
+#[derive(Debug)]
+pub struct FileStore {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl FileStore {
+    /// Opens it, and waits for another signer to end.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn open(own: &Path) -> Result<Self, Failure> {
+        let broken = |e: io::Error| Failure::later("signer-state", format!("{}: {e}", own.display()));
+        let lock = OpenOptions::new().create(true).append(true).open(own.join("lock")).map_err(broken)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| broken(e.into()))?;
+        Ok(Self { path: own.join("state.json"), _lock: lock })
+    }
+}
+
+impl Store for FileStore {
+    fn load(&self) -> Result<Memory, Failure> {
+        let halt = |e: String| Failure::halt("signer-state-broken", format!("{}: {e}", self.path.display()));
+        match fs::read(&self.path) {
+            Ok(bytes) => json::parse_canonical("state", &bytes).map_err(|e| halt(e.to_string())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Memory::default()),
+            Err(e) => Err(halt(e.to_string())),
+        }
+    }
+
+    fn swap(&self, memory: &mut Memory) -> Result<(), Failure> {
+        if self.load()?.version != memory.version {
+            return Err(Failure::later("signer-state-moved", "another signer went on meanwhile; start again"));
+        }
+        memory.version += 1;
+        let halt = |e: String| Failure::later("signer-state", format!("{}: {e}", self.path.display()));
+        let bytes = json::canonical("state", memory).map_err(|e| halt(e.to_string()))?;
+        durable::replace(&self.path, &bytes, 0o600).map_err(|e| halt(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_changes_by_compare_and_set_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::open(folder.path()).unwrap();
+        let mut memory = store.load().unwrap();
+        let mut stale = memory.clone();
+        store.swap(&mut memory).unwrap();
+        assert_eq!(store.load().unwrap(), memory);
+        assert_eq!(store.swap(&mut stale).unwrap_err().code, "signer-state-moved");
+        fs::write(folder.path().join("state.json"), b"{}").unwrap();
+        assert_eq!(store.load().unwrap_err().code, "signer-state-broken");
+    }
+}

@@ -1,0 +1,116 @@
+//! Checks images and logs, with a trust file and nothing else of the house.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use registry::Client;
+use verifier::reference::Reference;
+use verifier::report::Report;
+use verifier::source::Source;
+use verifier::trust::Trust;
+use verifier::{image, log};
+
+/// Checks countersigned images and their log. Fails closed: what is missing is never a pass.
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign-verify",
+    version,
+    after_help = "Exit status: 0 verified; 1 something did not verify; 2 usage or the trust file; 3 unavailable.\n\n\
+                  trust.toml: image and log (keys, as in the perimeter's keys.toml), verifier_id, builder_id,\n\
+                  log_source = \"file:///…\" for the currency of tags, [registry.\"HOST\"] for each registry."
+)]
+struct Cli {
+    /// Print JSON, one document, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What to check.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check an image: signature, provenance, verdict, each in the log; with a tag, that it is the current one.
+    Image {
+        /// HOST/REPO:TAG, HOST/REPO@sha256:… or oci:FOLDER@sha256:…
+        reference: Reference,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+    },
+    /// Check a whole log: every hash, every body; with --since, that it begins with what an older checkpoint says.
+    Log {
+        /// The folder with `checkpoint` and `tile`.
+        folder: PathBuf,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// A checkpoint that was kept.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(report) => {
+            print(&report, cli.json);
+            ExitCode::from(if report.verified { 0 } else { 1 })
+        }
+        Err((status, text)) => {
+            eprintln!("countersign-verify: {text}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Report, (u8, String)> {
+    match &cli.command {
+        Command::Image { reference, trust } => {
+            let trust = Trust::load(trust).map_err(|e| (2, e))?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| (3, e.to_string()))?;
+            runtime.block_on(check_image(reference, &trust))
+        }
+        Command::Log { folder, trust, since } => {
+            let trust = Trust::load(trust).map_err(|e| (2, e))?;
+            Ok(log::verify(folder, &trust, since.as_deref()))
+        }
+    }
+}
+
+async fn check_image(reference: &Reference, trust: &Trust) -> Result<Report, (u8, String)> {
+    let client = Client::new(&trust.registry).map_err(|e| (2, e.to_string()))?;
+    Ok(match reference {
+        Reference::Layout(folder, digest) => {
+            let name = format!("oci:{}@{digest}", folder.display());
+            image::verify(&name, &Source::Layout(folder.clone()), digest, None, trust).await
+        }
+        Reference::Pinned(pinned) => {
+            let source = Source::Registry(&client, pinned.repository.clone());
+            image::verify(&pinned.to_string(), &source, &pinned.digest, None, trust).await
+        }
+        Reference::Tagged(repository, tag) => {
+            let found = client.manifest(repository, tag.as_str()).await.map_err(|e| (3, e.to_string()))?;
+            let (_, digest) = found.ok_or_else(|| (1, format!("{repository}:{tag}: there is no such tag")))?;
+            let name = format!("{repository}:{tag}");
+            let source = Source::Registry(&client, repository.clone());
+            image::verify(&name, &source, &digest, Some((repository, tag)), trust).await
+        }
+    })
+}
+
+fn print(report: &Report, json: bool) {
+    if json {
+        match serde_json::to_string_pretty(report) {
+            Ok(text) => println!("{text}"),
+            Err(e) => eprintln!("countersign-verify: {e}"),
+        }
+    } else {
+        for line in report.lines() {
+            println!("{line}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Sigstore bundles (v0.3): the signature by the one trusted key, and the proof that it is in the log.
+
+use artifact::digest::Base64;
+use artifact::dsse::{self, Envelope};
+use artifact::key::PublicKey;
+use artifact::{Digest, json};
+use audit::merkle::TreeHash;
+use audit::receipt::Receipt;
+use serde::Deserialize;
+
+use crate::trust::Trust;
+
+/// The media type of a bundle.
+pub const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+
+/// The most bytes of a bundle.
+pub const LIMIT: u64 = 4 << 20;
+
+/// A bundle that was verified: what its statement says, in bytes, and where it stands in the log.
+#[derive(Debug)]
+pub struct Verified {
+    /// The statement.
+    pub payload: Vec<u8>,
+    /// The index of its signature's leaf in the log.
+    pub index: u64,
+}
+
+/// Why a bundle was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleError {
+    /// Not signed with the trusted key: somebody else's, and no concern of ours.
+    Foreign,
+    /// Signed with the trusted key, and broken: that is a concern.
+    Broken(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    media_type: String,
+    verification_material: Material,
+    dsse_envelope: Box<serde_json::value::RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Material {
+    #[serde(default)]
+    tlog_entries: Vec<LogEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogEntry {
+    log_index: String,
+    inclusion_proof: InclusionProof,
+    canonicalized_body: Base64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InclusionProof {
+    log_index: String,
+    hashes: Vec<TreeHash>,
+    checkpoint: Note,
+}
+
+#[derive(Deserialize)]
+struct Note {
+    envelope: String,
+}
+
+/// Rekor's `hashedrekord` 0.0.2.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Leaf {
+    api_version: String,
+    kind: String,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spec {
+    #[serde(rename = "hashedRekordV002")]
+    record: Record,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    data: Data,
+    signature: LeafSignature,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Data {
+    algorithm: String,
+    digest: Base64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeafSignature {
+    content: Base64,
+    verifier: Verifier,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Verifier {
+    key_details: String,
+    public_key: RawKey,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawKey {
+    raw_bytes: Base64,
+}
+
+/// Verifies a bundle.
+///
+/// # Errors
+/// Foreign, or broken.
+pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Verified, BundleError> {
+    // Whether it is ours is the first question: a broken bundle of a stranger is still a stranger's.
+    let foreign = |_| BundleError::Foreign;
+    let wire: Wire = json::parse_foreign("bundle", bytes).map_err(foreign)?;
+    let envelope = Envelope::parse(wire.dsse_envelope.get().as_bytes()).map_err(|_| BundleError::Foreign)?;
+    envelope.verify([&trust.image]).map_err(|_| BundleError::Foreign)?;
+    let broken = |text: &str| BundleError::Broken(text.to_owned());
+    if wire.media_type != MEDIA_TYPE {
+        return Err(broken("another media type"));
+    }
+    let [entry] = &wire.verification_material.tlog_entries[..] else {
+        return Err(broken("not exactly one log entry"));
+    };
+    let index = included(entry, &envelope, trust).map_err(BundleError::Broken)?;
+    Ok(Verified { payload: envelope.payload.0, index })
+}
+
+/// The leaf is this signature's, and it is in the log.
+fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<u64, String> {
+    let leaf: Leaf = json::parse_foreign("leaf", &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
+    let message = Digest::of(&dsse::pae(&envelope.payload_type, &envelope.payload.0));
+    let record = &leaf.spec.record;
+    let same = [
+        (leaf.kind == "hashedrekord" && leaf.api_version == "0.0.2", "kind"),
+        (record.data.algorithm == "SHA2_256" && record.data.digest.0 == message.raw(), "digest"),
+        (envelope.signatures.iter().all(|s| s.sig == record.signature.content), "signature"),
+        (record.signature.verifier.key_details == "PKIX_ECDSA_P256_SHA_256", "kind of key"),
+        (record.signature.verifier.public_key.raw_bytes.0 == der(&trust.image), "key"),
+        (entry.log_index == entry.inclusion_proof.log_index, "index"),
+    ];
+    if let Some((_, what)) = same.iter().find(|(same, _)| !same) {
+        return Err(format!("the log entry is of another signature: {what}"));
+    }
+    let index: u64 = entry.log_index.parse().map_err(|_| "the log index is no number".to_owned())?;
+    let checkpoint = entry.inclusion_proof.checkpoint.envelope.clone();
+    let receipt = Receipt { extra: None, index, proof: entry.inclusion_proof.hashes.clone(), checkpoint };
+    receipt.verify(&trust.log, &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
+    Ok(index)
+}
+
+fn der(key: &PublicKey) -> Vec<u8> {
+    key.to_der()
+}

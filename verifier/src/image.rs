@@ -1,0 +1,144 @@
+//! An image: its signature, its provenance, its verdict, each in the log; and with a tag, that it is the current one.
+
+use artifact::Digest;
+use artifact::name::{Repository, Tag};
+use artifact::statement::provenance::Provenance;
+use artifact::statement::vsa::VerificationSummary;
+use artifact::statement::{Predicate as _, STATEMENT, Statement, Subject};
+use serde::Deserialize;
+
+use crate::bundle::{self, BundleError};
+use crate::currency;
+use crate::report::Report;
+use crate::source::Source;
+use crate::trust::Trust;
+
+/// The predicate of an image signature.
+const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
+
+/// What every statement has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    #[serde(rename = "_type")]
+    kind: String,
+    predicate_type: String,
+    subject: Vec<Subject>,
+}
+
+/// Verifies an image by its digest, and its tag if there is one.
+pub async fn verify(
+    subject: &str,
+    source: &Source<'_>,
+    digest: &Digest,
+    tag: Option<(&Repository, &Tag)>,
+    trust: &Trust,
+) -> Report {
+    let mut report = Report { subject: subject.to_owned(), digest: Some(*digest), ..Report::default() };
+    report.check("manifest", source.manifest(digest).await.map(|bytes| format!("{digest}, {} bytes", bytes.len())));
+    match source.bundles(digest).await {
+        Ok(bundles) => check_bundles(&mut report, &bundles, digest, trust),
+        Err(e) => report.check("signature", Err(e)),
+    }
+    match tag {
+        Some((repository, tag)) => check_currency(&mut report, repository, tag, digest, trust),
+        None => report.not_checked.push("currency: a digest says nothing of what is current; name a tag".to_owned()),
+    }
+    report.conclude();
+    report
+}
+
+fn check_bundles(report: &mut Report, bundles: &[Vec<u8>], digest: &Digest, trust: &Trust) {
+    let mut foreign = 0;
+    let mut found = [("signature", None), ("provenance", None), ("verdict", None)];
+    for bytes in bundles {
+        let verified = match bundle::verify(bytes, trust) {
+            Ok(verified) => verified,
+            Err(BundleError::Foreign) => {
+                foreign += 1;
+                continue;
+            }
+            Err(BundleError::Broken(why)) => {
+                report.check("bundle", Err(format!("signed with the trusted key, and broken: {why}")));
+                continue;
+            }
+        };
+        match check_statement(report, &verified, digest, trust) {
+            Ok((which, text)) => found[which].1 = Some(text),
+            Err(e) => report.check("statement", Err(e)),
+        }
+    }
+    for (code, text) in found {
+        report.check(code, text.ok_or_else(|| "no bundle of the trusted key".to_owned()));
+    }
+    if foreign > 0 {
+        report.not_checked.push(format!("{foreign} bundles signed with other keys: they say nothing here"));
+    }
+}
+
+/// Which of the three it is, and what it says.
+fn check_statement(
+    report: &mut Report,
+    verified: &bundle::Verified,
+    digest: &Digest,
+    trust: &Trust,
+) -> Result<(usize, String), String> {
+    let head: Head = artifact::json::parse_foreign("statement", &verified.payload).map_err(|e| e.to_string())?;
+    let [subject] = &head.subject[..] else { return Err("not exactly one subject".to_owned()) };
+    if head.kind != STATEMENT || subject.digest.get("sha256") != Some(&digest.hex()) {
+        return Err(format!("{} speaks of something else", head.predicate_type));
+    }
+    let entry = format!("log entry {}", verified.index);
+    match head.predicate_type.as_str() {
+        SIGN => {
+            let said = |name: &str| subject.annotations.get(name).and_then(|v| v.as_str()).unwrap_or_default();
+            if said("trial") == "true" {
+                report.warnings.push("trial: the perimeter was started by an ordinary user".to_owned());
+            }
+            if said("key") != "vault" {
+                report.warnings.push(format!("the image key is kept in a {}: for trying", said("key")));
+            }
+            Ok((0, format!("lane {}, {entry}", said("lane"))))
+        }
+        Provenance::TYPE => {
+            let statement = Statement::<Provenance>::parse(&verified.payload).map_err(|e| e.to_string())?;
+            let says = &statement.predicate;
+            if says.run_details.builder.id != trust.builder_id {
+                return Err(format!(
+                    "provenance by {:?}, and {:?} is trusted",
+                    says.run_details.builder.id, trust.builder_id
+                ));
+            }
+            let from = &says.build_definition.external_parameters;
+            Ok((1, format!("{} of {}, {entry}", from.commit, from.source)))
+        }
+        VerificationSummary::TYPE => {
+            let statement = Statement::<VerificationSummary>::parse(&verified.payload).map_err(|e| e.to_string())?;
+            let says = &statement.predicate;
+            if says.verifier.id != trust.verifier_id || says.verification_result != "PASSED" {
+                return Err(format!("a verdict {:?} by {:?}", says.verification_result, says.verifier.id));
+            }
+            let rules = says.policy.digest.get("sha256").map_or("?", |d| &d[..d.len().min(12)]);
+            Ok((2, format!("PASSED by rules {rules} at {}, {entry}", says.time_verified)))
+        }
+        other => Err(format!("a statement of another kind: {other:?}")),
+    }
+}
+
+fn check_currency(report: &mut Report, repository: &Repository, tag: &Tag, digest: &Digest, trust: &Trust) {
+    let outcome = match trust.log_folder() {
+        Ok(Some(folder)) => currency::current(&folder, &trust.log, repository, tag),
+        Ok(None) => Err("the trust file names no log_source: add it, or name the image by its digest".to_owned()),
+        Err(e) => Err(e),
+    };
+    report.check(
+        "currency",
+        outcome.and_then(|(named, size)| match named == *digest {
+            true => Ok(format!("{tag} names it, by the log of {size} entries")),
+            false => Err(format!("the registry's {tag} is {digest}; the log of {size} entries says {named}")),
+        }),
+    );
+    report
+        .not_checked
+        .push("that the log is the newest there is: compare its checkpoint with one that you kept".to_owned());
+}
