@@ -93,12 +93,13 @@ impl Base {
 fn bootstrap(tar: &Path) -> Result<(), Trouble> {
     let mut command = Command::new("mmdebstrap");
     command.env("SOURCE_DATE_EPOCH", DATE.to_string());
-    // Device nodes are the sandbox's business, and an ordinary user could not unpack them.
-    command.args(["--quiet", "--variant=essential", "--skip=output/dev"]);
+    command.args(["--quiet", "--variant=essential"]);
     command.arg(format!("--include={}", PACKAGES.join(",")));
     command.args(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")));
     command.arg(SUITE).arg(tar).arg(format!("deb {} {SUITE} main", apt::mirror()?));
-    run(&mut command).map(drop)
+    run(&mut command)?;
+    // Device nodes are the sandbox's business, and an ordinary user could not unpack them. The folder stays.
+    run(Command::new("tar").args(["--delete", "--wildcards", "-f"]).arg(tar).arg("./dev/*")).map(drop)
 }
 
 /// A static busybox under all its names, as a tar.
