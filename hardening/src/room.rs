@@ -117,7 +117,9 @@ fn socket(number: i32) -> Result<UnixStream, HardeningError> {
 /// Top to bottom: death with the launcher, capabilities, limits, no way back, files, calls. Then the kernel is asked.
 fn lock_down(room: Room, line: &Line) -> Result<Posture, HardeningError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("PR_SET_PDEATHSIG")?;
-    if room != Room::Builder {
+    if room == Room::Builder {
+        capabilities::keep(capabilities::RUNTIME)?;
+    } else {
         if line.trial {
             capabilities::bound_to_nothing()?;
         }

@@ -97,7 +97,8 @@ fn findings(state: &Path, outside: &Outside) -> Findings {
     note("read-root-home", fs::read_dir("/root").map(drop));
     note("write-usr", fs::write("/usr/probe", "x"));
     note("write-binaries", std::env::current_exe().and_then(|own| fs::write(own.with_extension("probe"), "x")));
-    note("start-program", Command::new("/bin/true").status().map(drop));
+    note("start-program", started(&mut Command::new("/bin/true")));
+    note("start-git", started(Command::new("/usr/bin/git").arg("--version")));
     note("see-others", others());
     for store in STORES {
         let path = state.join("public").join(store);
@@ -105,6 +106,14 @@ fn findings(state: &Path, outside: &Outside) -> Findings {
         note(&format!("write {store}"), fs::write(path.join("probe"), "x"));
     }
     found
+}
+
+/// Done when a program ran and was content.
+fn started(command: &mut Command) -> io::Result<()> {
+    match command.status()?.success() {
+        true => Ok(()),
+        false => Err(io::Error::other("it ran, and failed")),
+    }
 }
 
 /// Done when a process besides this one, which is number 1, can be seen.
