@@ -20,7 +20,7 @@ use artifact::name::{Pinned, Repository};
 use artifact::oci::Descriptor;
 use artifact::{Digest, durable};
 
-pub use journal::{Fault, Harm, Write};
+pub use journal::{Fault, Harm, Write, bare_tags};
 
 use crate::trouble::{During as _, Trouble};
 use http::{Answer, Request};

@@ -118,7 +118,7 @@ pub fn serve(folder: &Path, page: &Page) -> Result<(), Trouble> {
 fn said(base: Base) -> &'static str {
     match (base, base.is_kept()) {
         (Base::Compiler, true) => "base: Debian bookworm with gcc and make, kept from before",
-        (Base::Compiler, false) => "base: Debian bookworm with gcc and make, by mmdebstrap (once; half a minute)",
+        (Base::Compiler, false) => "base: Debian bookworm with gcc and make, by mmdebstrap (once; some ten seconds)",
         (Base::Tiny, true) => "base: a static busybox, kept from before",
         (Base::Tiny, false) => "base: a static busybox",
     }

@@ -23,6 +23,24 @@ pub struct Write {
     pub at: Moment,
 }
 
+/// The writes that gave a tag to an image of which nothing had been said yet: no manifest was about it, and no legacy tag
+/// `sha256-….sig` named a signature. The tags of signatures and attestations themselves don't count.
+pub fn bare_tags(journal: &[Write]) -> Vec<&Write> {
+    let done = |w: &&Write| w.status == 201 && w.method == "PUT";
+    let mut bare = Vec::new();
+    for (at, write) in journal.iter().enumerate().filter(|(_, w)| done(w)) {
+        let (Some(tag), Some(digest)) = (&write.tag, &write.digest) else { continue };
+        let legacy = format!("sha256-{}.sig", digest.hex());
+        let speaks_of = |w: &Write| {
+            w.repository == write.repository && (w.subject == Some(*digest) || w.tag.as_ref() == Some(&legacy))
+        };
+        if !tag.starts_with("sha256-") && !journal[..at].iter().filter(done).any(speaks_of) {
+            bare.push(write);
+        }
+    }
+    bare
+}
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {
@@ -89,6 +107,32 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tag_before_its_signature_is_found() {
+        let image = Digest::of(b"image");
+        let write = |tag: Option<&str>, digest: Digest, subject: Option<Digest>, status| Write {
+            method: "PUT".into(),
+            path: String::new(),
+            repository: "a".into(),
+            status,
+            digest: Some(digest),
+            tag: tag.map(str::to_owned),
+            subject,
+            at: Moment::now(),
+        };
+        let tagged = write(Some("latest"), image, None, 201);
+        let signed = write(None, Digest::of(b"bundle"), Some(image), 201);
+        let legacy = write(Some(&format!("sha256-{}.sig", image.hex())), Digest::of(b"signature"), None, 201);
+        let refused = Write { status: 503, ..signed.clone() };
+        let elsewhere = Write { repository: "b".into(), ..signed.clone() };
+        assert!(bare_tags(&[signed.clone(), tagged.clone()]).is_empty());
+        assert!(bare_tags(&[legacy, tagged.clone()]).is_empty());
+        for before in [vec![], vec![refused], vec![elsewhere]] {
+            let journal = [before, vec![tagged.clone(), signed.clone()]].concat();
+            assert_eq!(bare_tags(&journal), [&tagged]);
+        }
+    }
 
     #[test]
     fn a_fault_strikes_as_often_as_it_was_told() {

@@ -37,3 +37,33 @@ pub(super) fn run(pinned: &str, folder: &Path) -> Result<String, Trouble> {
     }
     Ok(command::run(program.arg(&root).args(words("Entrypoint")).args(words("Cmd")))?.stdout)
 }
+
+#[cfg(test)]
+mod tests {
+    use artifact::layout::Layout;
+    use artifact::oci::{ImageConfig, Manifest};
+
+    use super::*;
+    use crate::base::{self, Base};
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_program_runs_with_the_image_for_its_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let (tiny, image) = Base::Tiny.get().unwrap();
+        command::run(Command::new("cp").arg("-r").arg(tiny.root()).arg(folder.path().join("copy"))).unwrap();
+        let layout = Layout::open(folder.path().join("copy"));
+        let manifest = Manifest::parse(&layout.read(&image, 1 << 20).unwrap()).unwrap();
+        let mut config = ImageConfig::parse(&layout.read(&manifest.config, 1 << 20).unwrap()).unwrap();
+        config.config.entrypoint = vec!["/bin/ls".to_owned()];
+        config.config.cmd = vec!["/".to_owned()];
+        let image = base::image(&layout, &config, manifest.layers).unwrap();
+        let registry = Registry::start(folder.path().join("registry")).unwrap();
+        let pinned = registry.import("a", "latest", &layout, &image).unwrap();
+        let said = run(&pinned.to_string(), &folder.path().join("scratch")).unwrap();
+        assert_eq!(
+            said.split_whitespace().collect::<Vec<_>>(),
+            ["bin", "dev", "etc", "proc", "root", "sys", "tmp", "usr"]
+        );
+    }
+}
