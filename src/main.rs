@@ -1,3 +1,134 @@
-//! The command line of Countersign.
+//! The command line, and the coordinator behind it.
 
-fn main() {}
+mod build;
+mod cli;
+mod config;
+mod coordinator;
+mod fold;
+mod house;
+mod init;
+mod keys;
+mod launch;
+mod ledger;
+mod pass;
+mod pipeline;
+mod review;
+mod stage;
+mod status;
+mod timeline;
+
+use std::path::Path;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::build::BuildError;
+use crate::cli::{Cli, Command, Log, Places};
+use crate::config::Config;
+use crate::keys::{KeysError, Pinned};
+use crate::status::Status;
+
+fn main() -> Status {
+    // The coordinator's lockdown comes before anything else reads the command line.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "coordinate") {
+        return coordinator::coordinate();
+    }
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => Status::Done,
+        Err(status) => status,
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Status> {
+    let places = &cli.places;
+    let of = |failure: artifact::failure::Failure| Status::of(&failure);
+    match &cli.command {
+        Command::Init { dir } => init(dir),
+        Command::Keys => pin_keys(places),
+        Command::Once(once) => Err(pass(places, once)),
+        Command::Build(args) => build(places, args),
+        Command::Status => review::status(places).map_err(of),
+        Command::Show { id } => review::show(places, id).map_err(of),
+        Command::Explain { id } => review::explain(places, id).map_err(of),
+        Command::Log(Log::List) => review::list(places).map_err(of),
+        Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
+        Command::Log(Log::Verify) => review::verify(places).map_err(of),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man { dir } => std::fs::create_dir_all(dir)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+            .map_err(|e| Status::say(Status::Usage, &format!("{}: {e}", dir.display()))),
+        Command::Coordinate => Err(Status::say(Status::Usage, "coordinate is started by the launcher, never by hand")),
+    }
+}
+
+fn init(dir: &Path) -> Result<(), Status> {
+    init::init(dir).map_err(|e| Status::say(Status::Usage, &format!("{}: {e}", dir.display())))?;
+    println!(
+        "{}: edit rules.toml, signer-rules.toml and intake.toml, then: countersign --config {} keys",
+        dir.display(),
+        dir.display()
+    );
+    Ok(())
+}
+
+fn load(places: &Places) -> Result<Config, Status> {
+    Config::load(&places.config).map_err(|e| Status::say(Status::Usage, &e.to_string()))
+}
+
+fn pin_keys(places: &Places) -> Result<(), Status> {
+    let config = load(places)?;
+    let path = places.config.join(keys::FILE);
+    match keys::pin(&config, &places.config, &places.state) {
+        Ok(Pinned::Written) => println!("{}: written", path.display()),
+        Ok(Pinned::Same) => println!("{}: the rooms have these keys", path.display()),
+        Err(KeysError::House(number)) => return Err(Status::from_number(number)),
+        Err(e @ KeysError::Changed { .. }) => return Err(Status::say(Status::Halted, &e.to_string())),
+        Err(e) => return Err(Status::say(Status::Unavailable, &e.to_string())),
+    }
+    Ok(())
+}
+
+/// Becomes the launcher; the coordinator under it leads the pass.
+fn pass(places: &Places, once: &cli::Once) -> Status {
+    let config = match load(places) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let launcher = match launch::launcher(&config, &places.config, &places.state) {
+        Ok(launcher) => launcher,
+        Err(e) => return Status::say(Status::Usage, &e.to_string()),
+    };
+    let word = |text: Option<String>| text.unwrap_or_default();
+    let args = [
+        "once".to_owned(),
+        if places.json { "json" } else { "text" }.to_owned(),
+        word(once.project.as_ref().map(ToString::to_string)),
+        word(once.commit.as_ref().map(ToString::to_string)),
+    ];
+    let e = launch::become_launcher(launcher, &args);
+    Status::say(Status::Unavailable, &format!("countersign-launch: {e}. It must lie beside this program"))
+}
+
+fn build(places: &Places, args: &cli::Build) -> Result<(), Status> {
+    let product = build::build(args).map_err(|e| match e {
+        BuildError::House(number) => Status::from_number(number),
+        BuildError::Usage(_) => Status::say(Status::Usage, &e.to_string()),
+        _ => Status::say(Status::Unavailable, &e.to_string()),
+    })?;
+    if places.json {
+        let text = serde_json::to_string_pretty(&product);
+        println!("{}", text.map_err(|e| Status::say(Status::Unavailable, &e.to_string()))?);
+    } else {
+        println!("{}  {}", product.digest, args.output.display());
+    }
+    if !product.deterministic {
+        return Err(Status::say(
+            Status::Refused,
+            "two runs of the recipe differ: the perimeter would refuse this image",
+        ));
+    }
+    Ok(())
+}

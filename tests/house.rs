@@ -1,1 +1,20 @@
 //! The house, tried as a whole, on its real binaries.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod rooms;
+mod walls;
+
+use std::path::PathBuf;
+
+/// The folder of the house's binaries: `make test` builds them all before it runs this.
+fn binaries() -> PathBuf {
+    let own = std::env::current_exe().expect("this test has a path");
+    let folder = own.parent().and_then(|deps| deps.parent()).expect("target/PROFILE/deps").to_owned();
+    let launcher = folder.join("countersign-launch");
+    assert!(
+        launcher.exists(),
+        "{} is missing: run `make test`, or `cargo build --workspace` first",
+        launcher.display()
+    );
+    folder
+}

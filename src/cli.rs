@@ -1,0 +1,138 @@
+//! The command line. What each command does stands in its module; here is only how it is spelled.
+
+use std::path::PathBuf;
+
+use artifact::CommitId;
+use artifact::name::ProjectName;
+use clap::{Args, Parser, Subcommand};
+
+/// Rebuilds what external CI says is green, shows that the result is the same, and countersigns it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign",
+    version,
+    propagate_version = true,
+    max_term_width = 110,
+    after_help = "Exit status: 0 done; 1 refused, or something from outside did not verify; 2 usage or configuration;\n\
+                  3 unavailable, try again; 4 our own stored state is not what we recorded: stopped, a person must look.\n\n\
+                  First steps: countersign init DIR, edit what it wrote, countersign keys, countersign once."
+)]
+pub struct Cli {
+    /// Where things are, and how to print.
+    #[command(flatten)]
+    pub places: Places,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Where things are, and how to print.
+#[derive(Debug, Clone, Args)]
+pub struct Places {
+    /// The folder of the configuration.
+    #[arg(long, global = true, value_name = "DIR", env = "COUNTERSIGN_CONFIG", default_value = "/etc/countersign")]
+    pub config: PathBuf,
+    /// The folder of the state: stores, the log, each room's own.
+    #[arg(long, global = true, value_name = "DIR", env = "COUNTERSIGN_STATE", default_value = "/var/lib/countersign")]
+    pub state: PathBuf,
+    /// Print JSON, one document, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented configuration into a folder that does not exist yet, or is empty.
+    Init {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Have each room make its key, and pin their public keys in keys.toml.
+    ///
+    /// The first time it writes keys.toml; later it compares, and a key that changed is an error. Verifiers need the
+    /// same keys: see trust.toml in docs/operations.md.
+    Keys,
+    /// One pass: look at each project's branch and promote what is green.
+    ///
+    /// A promotion that was interrupted goes on where it was. What is released or refused already is left alone.
+    Once(Once),
+    /// Build a commit by its recipe, as the perimeter will: same recipe, same bytes. Needs no configuration.
+    Build(Build),
+    /// What was promoted, what was refused, and what is in flight.
+    Status,
+    /// The history of one promotion.
+    Show {
+        /// The promotion's id, or the first digits of it, of its commit or of a digest in it.
+        id: String,
+    },
+    /// Why a promotion was refused: the cause first, then what would mend it.
+    Explain {
+        /// As for show.
+        id: String,
+    },
+    /// The log.
+    #[command(subcommand)]
+    Log(Log),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder.
+    Man {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Started by the launcher, never by hand.
+    #[command(hide = true)]
+    Coordinate,
+}
+
+/// Which commits one pass looks at.
+#[derive(Debug, Args)]
+pub struct Once {
+    /// This project only.
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<ProjectName>,
+    /// This commit, in full, instead of the branch's head.
+    #[arg(long, value_name = "ID", requires = "project")]
+    pub commit: Option<CommitId>,
+}
+
+/// What to build, and where to leave it.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// The git repository. Its committed state is built, never the work tree.
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    /// The commit, in full. Default: HEAD.
+    #[arg(long, value_name = "ID")]
+    pub commit: Option<CommitId>,
+    /// Leave the image here, as an OCI layout; the folder must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Talk plain HTTP to this registry; loopback addresses only.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub registry_plain_http: Vec<String>,
+    /// The OCI runtime.
+    #[arg(long, value_name = "NAME", default_value = "runc")]
+    pub runtime: String,
+    /// Accept this version of the runtime by name, although something is known against it or nothing is known of it.
+    #[arg(long, value_name = "NAME VERSION")]
+    pub accept_runtime: Vec<String>,
+}
+
+/// What to do with the log.
+#[derive(Debug, Subcommand)]
+pub enum Log {
+    /// List its entries, the newest last.
+    List,
+    /// Print one entry in full.
+    Show {
+        /// Its index.
+        index: u64,
+    },
+    /// Check everything, and say what was not checked.
+    Verify,
+}

@@ -1,0 +1,88 @@
+//! `countersign.toml`: what the command line and the launcher need to know. The rooms read files of their own.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// The configuration of the command line.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// 1.
+    version: u32,
+    /// The first uid of the rooms, when the launcher is root; the sandbox's ids lie above it.
+    #[serde(default)]
+    pub uid_base: Option<u32>,
+    /// Folders and files outside, that a room may see, read-only.
+    #[serde(default)]
+    pub expose: Expose,
+}
+
+/// Folders and files outside, that a room may see, read-only, at their own paths.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expose {
+    /// For intake: repositories and evidence on this host, ssh keys, certificates.
+    #[serde(default)]
+    pub intake: Vec<PathBuf>,
+    /// For the signer: certificates, password files.
+    #[serde(default)]
+    pub signer: Vec<PathBuf>,
+}
+
+/// Why the configuration was not accepted. Exit status 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{path}: {cause}. `countersign init DIR` writes a configuration; --config says where it is")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// Not this format. The text names line and column.
+    #[error("{path}: {cause}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: Box<toml::de::Error>,
+    },
+    /// A value that can't be meant.
+    #[error("{path}: {why}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What, and what to write.
+        why: String,
+    },
+}
+
+/// Reads a file of the configuration.
+///
+/// # Errors
+/// Missing, or unreadable.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })
+}
+
+impl Config {
+    /// Reads `countersign.toml` in the folder of the configuration.
+    ///
+    /// # Errors
+    /// Missing, not this format, another version, a path that is not absolute.
+    pub fn load(folder: &Path) -> Result<Self, ConfigError> {
+        let path = folder.join("countersign.toml");
+        let config: Self = toml::from_str(&read(&path)?)
+            .map_err(|cause| ConfigError::Toml { path: path.clone(), cause: Box::new(cause) })?;
+        let fault = |why: String| ConfigError::Content { path: path.clone(), why };
+        if config.version != 1 {
+            return Err(fault(format!("version is {}, and this program reads 1", config.version)));
+        }
+        if let Some(wrong) = config.expose.intake.iter().chain(&config.expose.signer).find(|p| !p.is_absolute()) {
+            return Err(fault(format!("expose: {} is not absolute", wrong.display())));
+        }
+        Ok(config)
+    }
+}

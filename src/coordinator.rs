@@ -1,0 +1,169 @@
+//! The coordinator's process: locked down by the launcher and itself, it leads a pass, or asks the rooms for their keys.
+
+use std::path::Path;
+
+use artifact::CommitId;
+use artifact::failure::{Failure, Retry};
+use artifact::json;
+use artifact::name::ProjectName;
+use audit::keys::HouseKeys;
+use hardening::menu::Room;
+use hardening::room::{self, EnteredCoordinator};
+use policy::Rules;
+use serde::Serialize;
+
+use crate::build::{PROJECT, Product};
+use crate::house::House;
+use crate::keys;
+use crate::ledger::Ledger;
+use crate::pass::{Ended, Pass};
+use crate::pipeline::{self, Outcome};
+use crate::stage::{prepare, rebuild};
+use crate::status::Status;
+use crate::timeline::Timeline;
+
+/// Runs what stood after `--` on the launcher's command line.
+pub fn coordinate() -> Status {
+    let entered = match room::enter_coordinator() {
+        Ok(entered) => entered,
+        Err(e) => return Status::say(Status::Unavailable, &format!("coordinator: {e}")),
+    };
+    let EnteredCoordinator { control, config, state, trial, args, .. } = entered;
+    let house = House { control, config, state, trial, timeline: Timeline::start() };
+    if trial {
+        house.timeline.line("launcher", "started by an ordinary user: everything that is signed says trial");
+    }
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["once", json, project, commit] => once(&house, *json == "json", project, commit),
+        ["keys"] => tell_keys(&house).map(|()| Status::Done),
+        ["build", source] => build(&house, source, None).map(|()| Status::Done),
+        ["build", source, commit] => build(&house, source, Some(commit)).map(|()| Status::Done),
+        _ => return Status::say(Status::Usage, "coordinator: started by hand; use the commands of `countersign`"),
+    };
+    done.unwrap_or_else(|failure| Status::of(&failure))
+}
+
+/// One line of `once --json`.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    project: &'a ProjectName,
+    commit: &'a CommitId,
+    promotion: Option<String>,
+    outcome: &'a str,
+}
+
+fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Status, Failure> {
+    let rules = read_rules(&house.config.join("rules.toml"))?;
+    let keys = read_keys(&house.config.join(keys::FILE))?;
+    let project: Option<ProjectName> = parse("--project", project)?;
+    let commit: Option<CommitId> = parse("--commit", commit)?;
+    let projects: Vec<&ProjectName> =
+        rules.projects().iter().map(|p| &p.name).filter(|n| project.as_ref().is_none_or(|p| p == *n)).collect();
+    if projects.is_empty() {
+        return Err(usage("no such project in rules.toml"));
+    }
+    let mut ledger = Ledger::open(house, keys)?;
+    let pass = Pass { house, rules: &rules };
+    let mut worst = Status::Done;
+    let mut lines = Vec::new();
+    for name in projects {
+        match pass.project(&mut ledger, name, commit.as_ref()) {
+            Ok(ended) => {
+                worst = worst.max(report(house, &ledger, &ended));
+                lines.push(ended);
+            }
+            // One project that can't go on keeps no other from going on; a broken house does.
+            Err(failure) if failure.retry != Retry::Halt => worst = worst.max(Status::of(&failure)),
+            Err(failure) => return Err(failure),
+        }
+    }
+    if as_json {
+        let lines: Vec<Line<'_>> = lines.iter().map(line).collect();
+        print(&lines)?;
+    }
+    Ok(worst)
+}
+
+fn line(ended: &Ended) -> Line<'_> {
+    let outcome = ended.outcome.as_ref().map_or("waiting", Outcome::as_str);
+    let promotion = ended.promotion.map(|id| id.to_string());
+    Line { project: &ended.project, commit: &ended.commit, promotion, outcome }
+}
+
+/// Says how a project ended, with every reason when it was refused.
+fn report(house: &House, ledger: &Ledger, ended: &Ended) -> Status {
+    let (Some(id), Some(outcome)) = (ended.promotion, &ended.outcome) else { return Status::Done };
+    pipeline::announce(&house.timeline, outcome);
+    if let Some(refusal) = ledger.fold().promotion(&id).and_then(|p| p.refusal.as_ref()) {
+        for reason in &refusal.reasons {
+            house.timeline.line("refused", &format!("{}: {}", reason.code, reason.message));
+        }
+        house.timeline.line("refused", &format!("see: countersign explain {}", &id.0.hex()[..12]));
+        return Status::Refused;
+    }
+    Status::Done
+}
+
+/// Every room's public key, as `keys.toml` has them.
+fn tell_keys(house: &House) -> Result<(), Failure> {
+    let key = |room: Room| -> Result<String, Failure> {
+        let door = house.room(room)?;
+        let missing = || Failure::halt("key-missing", format!("{} told no key", crate::house::name(room)));
+        door.hello().public_key.clone().ok_or_else(missing)
+    };
+    let broken = |what: &str, e: String| Failure::halt("key-broken", format!("{what}: {e}"));
+    let keys = HouseKeys {
+        log: key(Room::Keeper)?.parse().map_err(|e| broken("keeper", format!("{e}")))?,
+        intake: key(Room::Intake)?.parse().map_err(|e| broken("intake", format!("{e}")))?,
+        comparers: vec![key(Room::Comparer)?.parse().map_err(|e| broken("comparer", format!("{e}")))?],
+        image: key(Room::Signer)?.parse().map_err(|e| broken("signer", format!("{e}")))?,
+    };
+    print!("{keys}");
+    Ok(())
+}
+
+/// Builds outside any promotion: no evidence, no rules, no log.
+fn build(house: &House, source: &str, commit: Option<&str>) -> Result<(), Failure> {
+    let sealed = prepare::seal(house, Path::new(source), commit)?;
+    let nonce = "0".repeat(32);
+    house.timeline.line("intake", &format!("{PROJECT}: sealed {} of {}", sealed.dossier, sealed.commit));
+    let ask = builder::door::BuildAsk { dossier: sealed.dossier, nonce: nonce.clone() };
+    let built = rebuild::build(house, ask)?;
+    let ask = builder::door::CompareAsk { dossier: sealed.dossier, candidate: None, nonce, built };
+    let compared = rebuild::compare(house, ask)?;
+    let product = Product { commit: sealed.commit, digest: compared.rebuild, deterministic: compared.runs_equal };
+    print(&product)
+}
+
+fn read_rules(path: &Path) -> Result<Rules, Failure> {
+    let bytes = std::fs::read(path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    Rules::parse(&bytes).map_err(|e| usage(format!("{}: {e}", path.display())))
+}
+
+fn read_keys(path: &Path) -> Result<HouseKeys, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| usage(format!("{}: {e}. `countersign keys` writes it", path.display())))?;
+    text.parse().map_err(|e| usage(format!("{}: {e}", path.display())))
+}
+
+fn parse<T: std::str::FromStr>(what: &str, text: &str) -> Result<Option<T>, Failure>
+where
+    T::Err: std::fmt::Display,
+{
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|e| usage(format!("{what}: {e}")))
+}
+
+fn print<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let bytes = json::canonical("answer", value).map_err(|e| Failure::never("answer", e))?;
+    println!("{}", String::from_utf8_lossy(&bytes));
+    Ok(())
+}
+
+/// A failure that is the caller's to mend: exit status 2.
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::never(Status::USAGE, message.into())
+}

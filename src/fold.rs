@@ -1,0 +1,208 @@
+//! State is a fold over the log: what is known of each promotion, by its entries and nothing else.
+
+use std::collections::BTreeMap;
+
+use artifact::name::{ProjectName, Repository, Tag};
+use artifact::{Digest, Moment};
+use audit::entry::{Attempt, Body, Facts, Opened, Permit, PromotionId, Rebuild, Refusal, Release};
+use audit::reader::{Content, Entry};
+
+/// Where a promotion is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Begun; no facts yet.
+    Opened,
+    /// Facts and dossier are there.
+    Prepared,
+    /// The rebuild is there, and no permit that still holds.
+    Rebuilt,
+    /// A permit holds, or signatures were made under one that did.
+    Permitted,
+    /// Published. The end.
+    Released,
+    /// Refused. The end.
+    Refused,
+}
+
+impl Stage {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Prepared => "prepared",
+            Self::Rebuilt => "rebuilt",
+            Self::Permitted => "permitted",
+            Self::Released => "released",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What the log says of one promotion.
+#[derive(Debug, Clone)]
+pub struct Promotion {
+    /// How it began.
+    pub opened: Opened,
+    /// What intake saw, until the promotion ended.
+    pub facts: Option<Facts>,
+    /// What the comparer found, until the promotion ended.
+    pub rebuild: Option<Rebuild>,
+    /// The newest permit.
+    pub permit: Option<Permit>,
+    /// Its entry, until the promotion ended.
+    pub permit_entry: Option<Entry>,
+    /// The newest attempt.
+    pub attempt: Option<Attempt>,
+    /// What was recorded under the newest permit: attempt, signatures, leaves, bundles.
+    pub under_permit: Vec<Entry>,
+    /// Whether a signature is among that.
+    pub signed: bool,
+    /// Why it was refused.
+    pub refusal: Option<Refusal>,
+    /// What was published.
+    pub release: Option<Release>,
+}
+
+impl Promotion {
+    /// Where it is.
+    pub fn stage(&self, now: Moment) -> Stage {
+        if self.release.is_some() {
+            Stage::Released
+        } else if self.refusal.is_some() {
+            Stage::Refused
+        } else if self.permit.as_ref().is_some_and(|p| self.signed || now < p.terms.expires) {
+            Stage::Permitted
+        } else if self.rebuild.is_some() {
+            Stage::Rebuilt
+        } else if self.facts.is_some() {
+            Stage::Prepared
+        } else {
+            Stage::Opened
+        }
+    }
+}
+
+/// Every promotion, and what each tag names.
+#[derive(Debug, Default)]
+pub struct Fold {
+    promotions: BTreeMap<PromotionId, Promotion>,
+    order: Vec<PromotionId>,
+    tags: BTreeMap<(Repository, Tag), Digest>,
+    last: Option<PromotionId>,
+}
+
+impl Fold {
+    /// One promotion.
+    pub fn promotion(&self, id: &PromotionId) -> Option<&Promotion> {
+        self.promotions.get(id)
+    }
+
+    /// Every promotion, the oldest first.
+    pub fn promotions(&self) -> impl DoubleEndedIterator<Item = (&PromotionId, &Promotion)> {
+        self.order.iter().filter_map(|id| self.promotions.get_key_value(id))
+    }
+
+    /// The newest promotion of a project that has not ended.
+    pub fn unfinished(&self, project: &ProjectName) -> Option<PromotionId> {
+        let mut of = self.promotions().rev().filter(|(_, p)| p.opened.project == *project);
+        of.find(|(_, p)| p.release.is_none() && p.refusal.is_none()).map(|(id, _)| *id)
+    }
+
+    /// What a tag names, by the log.
+    pub fn tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
+        self.tags.get(&(repository.clone(), tag.clone())).copied()
+    }
+
+    /// Takes the next entry. One that speaks of a promotion that never began changes nothing: it can't come from us.
+    pub fn apply(&mut self, entry: Entry) {
+        match &entry.content {
+            Content::Rekor(_) => {
+                // Leaves follow the signatures they belong to, in the same append.
+                if let Some(promotion) = self.last.and_then(|id| self.promotions.get_mut(&id)) {
+                    promotion.under_permit.push(entry);
+                }
+            }
+            Content::Ours { body, .. } => {
+                let body = body.clone();
+                self.last = body.promotion();
+                self.apply_body(entry, body);
+            }
+        }
+    }
+
+    fn apply_body(&mut self, entry: Entry, body: Body) {
+        if let Body::Opened(opened) = body {
+            let id = opened.promotion;
+            if !self.promotions.contains_key(&id) {
+                self.order.push(id);
+                self.promotions.insert(id, Promotion::new(opened));
+            }
+            return;
+        }
+        if let Body::Release(release) = &body {
+            for tag in &release.tags {
+                self.tags.insert((release.repository.clone(), tag.clone()), release.digest);
+            }
+        }
+        if let Some(promotion) = body.promotion().and_then(|id| self.promotions.get_mut(&id)) {
+            promotion.apply(entry, body);
+        }
+    }
+}
+
+impl Promotion {
+    fn new(opened: Opened) -> Self {
+        Self {
+            opened,
+            facts: None,
+            rebuild: None,
+            permit: None,
+            permit_entry: None,
+            attempt: None,
+            under_permit: Vec::new(),
+            signed: false,
+            refusal: None,
+            release: None,
+        }
+    }
+
+    fn apply(&mut self, entry: Entry, body: Body) {
+        match body {
+            Body::Facts(facts) => self.facts = Some(facts),
+            Body::Rebuild(rebuild) => self.rebuild = Some(rebuild),
+            Body::Permit(permit) => {
+                self.permit = Some(permit);
+                self.permit_entry = Some(entry);
+                self.under_permit.clear();
+                self.attempt = None;
+                self.signed = false;
+            }
+            Body::Attempt(attempt) => {
+                self.attempt = Some(attempt);
+                self.under_permit.push(entry);
+            }
+            Body::Signature(_) => {
+                self.signed = true;
+                self.under_permit.push(entry);
+            }
+            Body::Bundle(_) => self.under_permit.push(entry),
+            Body::Refusal(refusal) => {
+                self.refusal = Some(refusal);
+                self.let_go();
+            }
+            Body::Release(release) => {
+                self.release = Some(release);
+                self.let_go();
+            }
+            Body::Opened(_) | Body::Failed(_) | Body::Posture(_) | Body::Halted(_) => {}
+        }
+    }
+
+    /// What has ended needs its evidence no more; the log still holds it.
+    fn let_go(&mut self) {
+        self.facts = None;
+        self.rebuild = None;
+        self.permit_entry = None;
+        self.under_permit = Vec::new();
+    }
+}

@@ -1,0 +1,76 @@
+//! `countersign keys`: the rooms' public keys, pinned by the operator in `keys.toml`.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use artifact::durable;
+use audit::keys::HouseKeys;
+
+use crate::config::Config;
+use crate::launch;
+
+/// The file's name in the folder of the configuration.
+pub const FILE: &str = "keys.toml";
+
+/// What became of `keys.toml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    /// It was written now.
+    Written,
+    /// It was there, and says the same.
+    Same,
+}
+
+/// Why the keys could not be pinned.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// Something on this host failed.
+    #[error("{what}: {cause}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the kernel said.
+        cause: std::io::Error,
+    },
+    /// The house failed; its own lines say why.
+    #[error("the rooms did not tell their keys")]
+    House(u8),
+    /// A key is another one than was pinned: our own state is not what was recorded.
+    #[error(
+        "{path} pins other keys than the rooms have now. Nothing was changed. If the rooms' folders were replaced on \
+         purpose, move {path} away and pin again; verifiers then need the new keys"
+    )]
+    Changed {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Starts each room once, and writes its key down or compares it with what is written.
+///
+/// # Errors
+/// As [`KeysError`].
+pub fn pin(config: &Config, folder: &Path, state: &Path) -> Result<Pinned, KeysError> {
+    let io = |what: String| move |cause| KeysError::Io { what, cause };
+    let path = folder.join(FILE);
+    let mut command = launch::launcher(config, folder, state).map_err(io("the launcher".into()))?;
+    command.args(["--", "keys"]).stdin(Stdio::null()).stderr(Stdio::inherit());
+    let ran = command.output().map_err(io("the launcher".into()))?;
+    if !ran.status.success() {
+        return Err(KeysError::House(ran.status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(3)));
+    }
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    let keys: HouseKeys =
+        told.parse().map_err(|e| KeysError::Io { what: "the rooms' keys".into(), cause: std::io::Error::other(e) })?;
+    match std::fs::read_to_string(&path) {
+        Ok(pinned) => match pinned.parse::<HouseKeys>() {
+            Ok(pinned) if pinned == keys => Ok(Pinned::Same),
+            _ => Err(KeysError::Changed { path: path.display().to_string() }),
+        },
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            durable::replace(&path, keys.to_string().as_bytes(), 0o644).map_err(io(path.display().to_string()))?;
+            Ok(Pinned::Written)
+        }
+        Err(cause) => Err(KeysError::Io { what: path.display().to_string(), cause }),
+    }
+}

@@ -1,0 +1,37 @@
+//! Starting the house: the launcher's command line, made from the configuration.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::config::Config;
+
+/// The launcher, with everything but the coordinator's own arguments.
+///
+/// # Errors
+/// When a folder's full path can't be found.
+pub fn launcher(config: &Config, folder: &Path, state: &Path) -> std::io::Result<Command> {
+    std::fs::create_dir_all(state).map_err(|e| std::io::Error::new(e.kind(), format!("{}: {e}", state.display())))?;
+    let mut command = Command::new(beside("countersign-launch")?);
+    command.arg("--state").arg(std::fs::canonicalize(state)?).arg("--config").arg(std::fs::canonicalize(folder)?);
+    if let Some(base) = config.uid_base {
+        command.arg("--uid-base").arg(base.to_string());
+    }
+    for (room, paths) in [("intake", &config.expose.intake), ("signer", &config.expose.signer)] {
+        for path in paths {
+            command.arg("--expose").arg(format!("{room}={}", path.display()));
+        }
+    }
+    Ok(command)
+}
+
+/// Becomes the launcher. Comes back only when that failed.
+pub fn become_launcher(mut command: Command, args: &[String]) -> std::io::Error {
+    command.arg("--").args(args).exec()
+}
+
+/// A binary of the house: they all lie in one folder.
+fn beside(name: &str) -> std::io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.parent().unwrap_or(Path::new("/")).join(name))
+}

@@ -1,0 +1,193 @@
+//! The log as the coordinator uses it: a keeper to append with, and the fold over everything that is there.
+
+use std::path::PathBuf;
+
+use artifact::digest::Base64;
+use artifact::failure::Failure;
+use artifact::statement::comparison::Comparison;
+use artifact::{Digest, Moment};
+use audit::door::{Answer, Appended, Ask, Proved, Submission};
+use audit::entry::{Body, PromotionId, Reason, Refusal};
+use audit::keys::HouseKeys;
+use audit::leaf::{RekorLeaf, Salt};
+use audit::reader::{Content, Entry, Log};
+use audit::recorded::{LastSeen, Proven};
+use hardening::menu::Room;
+
+use crate::fold::{Fold, Promotion};
+use crate::house::{Door, House};
+
+/// The log, held: no other pass appends meanwhile.
+#[derive(Debug)]
+pub struct Ledger {
+    keeper: Door,
+    keys: HouseKeys,
+    seen: LastSeen,
+    fold: Fold,
+}
+
+/// Where the log's tiles are.
+pub fn folder(state: &std::path::Path) -> PathBuf {
+    state.join("public/log/tiles")
+}
+
+impl Ledger {
+    /// Has the keeper take the log's lock, which waits for another pass to end, and reads everything.
+    ///
+    /// # Errors
+    /// The keeper can't start, has another key than was pinned, or the log is not what was recorded.
+    pub fn open(house: &House, keys: HouseKeys) -> Result<Self, Failure> {
+        let mut keeper = house.room(Room::Keeper)?;
+        if keeper.hello().public_key.is_none() {
+            // It could not open the log, and says why.
+            return Err(match keeper.receive()? {
+                Answer::Failed(failure) => failure,
+                _ => out_of_turn(),
+            });
+        }
+        if keeper.hello().public_key.as_deref() != Some(keys.log.to_string().as_str()) {
+            let found = keeper.hello().public_key.clone().unwrap_or_default();
+            return Err(Failure::halt("wrong-log-key", format!("keys.toml pins {}, the keeper has {found}", keys.log)));
+        }
+        let (log, fold) = Log::fold(&folder(&house.state), &keys.log, Fold::default(), |fold, e| fold.apply(e))?;
+        let seen = LastSeen::of(log.checkpoint());
+        Ok(Self { keeper, keys, seen, fold })
+    }
+
+    /// The house's keys.
+    pub fn keys(&self) -> &HouseKeys {
+        &self.keys
+    }
+
+    /// The fold.
+    pub fn fold(&self) -> &Fold {
+        &self.fold
+    }
+
+    /// One promotion.
+    ///
+    /// # Errors
+    /// When it never began.
+    pub fn promotion(&self, id: &PromotionId) -> Result<&Promotion, Failure> {
+        self.fold.promotion(id).ok_or_else(|| Failure::halt("promotion-unknown", format!("the log does not know {id}")))
+    }
+
+    /// Appends entries, all or none. What comes back is durable, and proved to be so.
+    ///
+    /// # Errors
+    /// When the keeper can't, or what it answers is not proved.
+    pub fn append(&mut self, submissions: Vec<Submission>, since: u64) -> Result<Appended, Failure> {
+        self.keeper.send(&Ask::Append { submissions: submissions.clone(), since })?;
+        let appended = match self.keeper.receive()? {
+            Answer::Appended(appended) => appended,
+            Answer::Failed(failure) => return Err(failure),
+            Answer::Proved(_) => return Err(out_of_turn()),
+        };
+        if appended.receipts.len() != submissions.len() || appended.salts.len() != submissions.len() {
+            return Err(out_of_turn());
+        }
+        let own = self.consistency(&appended, since)?;
+        let proofs = appended.receipts.iter().zip(&appended.salts);
+        for (index, (submission, (receipt, salt))) in (appended.first..).zip(submissions.into_iter().zip(proofs)) {
+            let content = admit(&mut self.seen, &self.keys, submission, receipt, salt.as_ref(), &own)
+                .map_err(|e| Failure::halt("log-not-proved", format!("entry {index}: {e}")))?;
+            self.fold.apply(Entry { index, content });
+        }
+        Ok(appended)
+    }
+
+    /// The proof from what this coordinator has seen, when the answer's begins elsewhere.
+    fn consistency(&mut self, appended: &Appended, since: u64) -> Result<Vec<audit::merkle::TreeHash>, Failure> {
+        match since == self.seen.size() {
+            true => Ok(appended.consistency.clone()),
+            false => Ok(self.prove(Vec::new(), self.seen.size())?.consistency),
+        }
+    }
+
+    /// Appends one of our entries.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn record(&mut self, body: impl Into<Body>) -> Result<u64, Failure> {
+        let since = self.seen.size();
+        self.append(vec![Submission::Body(body.into())], since).map(|a| a.first)
+    }
+
+    /// Proofs of entries that are there already, under the current checkpoint.
+    ///
+    /// # Errors
+    /// When the keeper can't.
+    pub fn prove(&mut self, indexes: Vec<u64>, since: u64) -> Result<Proved, Failure> {
+        self.keeper.send(&Ask::Prove { indexes, since })?;
+        match self.keeper.receive()? {
+            Answer::Proved(proved) => Ok(proved),
+            Answer::Failed(failure) => Err(failure),
+            Answer::Appended(_) => Err(out_of_turn()),
+        }
+    }
+
+    /// Ends a promotion with policy's reasons.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn refuse(&mut self, id: &PromotionId, reasons: Vec<Reason>) -> Result<(), Failure> {
+        let promotion = self.promotion(id)?;
+        let says = promotion.rebuild.as_ref().map(|r| comparison(&self.keys, &r.comparison)).transpose()?;
+        let refusal = Refusal {
+            promotion: *id,
+            reasons,
+            differences: says.as_ref().map(|c| c.differences.clone()).unwrap_or_default(),
+            differences_total: says.as_ref().map_or(0, |c| c.differences_total),
+            run_differences: says.as_ref().map(|c| c.run_differences.clone()).unwrap_or_default(),
+            run_differences_total: says.as_ref().map_or(0, |c| c.run_differences_total),
+            rules: promotion.opened.rules,
+            at: Moment::now(),
+        };
+        self.record(refusal).map(drop)
+    }
+}
+
+/// Opens a comparison that a pinned comparer signed.
+///
+/// # Errors
+/// When it is not.
+pub fn comparison(keys: &HouseKeys, envelope: &Base64) -> Result<Comparison, Failure> {
+    artifact::statement::Signed::<Comparison>::open(&envelope.0, &keys.comparers)
+        .map(|signed| signed.says().clone())
+        .map_err(|e| Failure::halt("comparison-not-signed", format!("the log holds a comparison that {e}")))
+}
+
+/// The digest of an envelope's bytes.
+pub fn envelope_digest(envelope: &Base64) -> Digest {
+    Digest::of(&envelope.0)
+}
+
+fn admit(
+    seen: &mut LastSeen,
+    keys: &HouseKeys,
+    submission: Submission,
+    receipt: &str,
+    salt: Option<&Base64>,
+    consistency: &[audit::merkle::TreeHash],
+) -> Result<Content, audit::recorded::RecordedError> {
+    let receipt = receipt.to_owned();
+    match submission {
+        Submission::Body(body) => {
+            let bytes = body.to_bytes().map_err(audit::leaf::LeafError::from)?;
+            let raw =
+                salt.and_then(|s| <[u8; 32]>::try_from(&s.0[..]).ok()).ok_or(audit::recorded::RecordedError::Salt)?;
+            let proven = Proven { content: Base64(bytes.clone()), salt: salt.cloned(), receipt };
+            let _admitted = seen.admit(&keys.log, &proven, consistency)?;
+            Ok(Content::Ours { body, bytes, salt: Salt::from_raw(raw) })
+        }
+        Submission::Raw(raw) => {
+            let proven = Proven { content: raw.clone(), salt: None, receipt };
+            let _admitted = seen.admit_raw(&keys.log, &proven, consistency)?;
+            Ok(Content::Rekor(RekorLeaf::parse(raw.0)?))
+        }
+    }
+}
+
+fn out_of_turn() -> Failure {
+    Failure::halt("keeper-out-of-turn", "the keeper answered something else than was asked")
+}

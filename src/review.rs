@@ -1,0 +1,90 @@
+//! Reading the log for a person: status, show, explain, and the log itself. Everything is verified before a line of it is
+//! printed.
+
+mod explain;
+mod list;
+mod promotion;
+
+use std::path::Path;
+
+use artifact::failure::Failure;
+use audit::keys::HouseKeys;
+use audit::reader::{Entry, Log};
+use serde::Serialize;
+
+use crate::cli::Places;
+use crate::fold::{Fold, Promotion};
+use crate::keys;
+use crate::ledger;
+use crate::status::Status;
+
+pub use explain::explain;
+pub use list::{list, show_entry, status, verify};
+pub use promotion::show;
+
+/// A log that was read and verified, and what it says.
+#[derive(Debug)]
+struct Read {
+    log: Log,
+    entries: Vec<Entry>,
+    fold: Fold,
+}
+
+/// Reads the log of a perimeter.
+fn read(places: &Places) -> Result<Read, Failure> {
+    let path = places.config.join(keys::FILE);
+    let usage = |e: String| Failure::never(Status::USAGE, e);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| usage(format!("{}: {e}. `countersign keys` writes it", path.display())))?;
+    let keys: HouseKeys = text.parse().map_err(|e| usage(format!("{}: {e}", path.display())))?;
+    let folder = ledger::folder(&places.state);
+    if !folder.exists() {
+        return Err(usage(format!("{}: there is no log. --state says where the state is", folder.display())));
+    }
+    open(&folder, &keys)
+}
+
+fn open(folder: &Path, keys: &HouseKeys) -> Result<Read, Failure> {
+    let (log, entries) = Log::open(folder, &keys.log)?;
+    let mut fold = Fold::default();
+    for entry in &entries {
+        fold.apply(entry.clone());
+    }
+    Ok(Read { log, entries, fold })
+}
+
+impl Read {
+    /// The one promotion that a person means: by the first digits of its id, its commit, its candidate or its release.
+    fn promotion(&self, id: &str) -> Result<&Promotion, Failure> {
+        let bare = id.strip_prefix("sha256:").unwrap_or(id);
+        if bare.len() < 4 {
+            return Err(Failure::never(Status::USAGE, format!("{id:?}: at least four digits, or too many are meant")));
+        }
+        let means = |p: &&Promotion| {
+            let opened = &p.opened;
+            let digests = [Some(opened.promotion.0), opened.candidate, p.release.as_ref().map(|r| r.digest)];
+            opened.commit.as_str().starts_with(bare) || digests.iter().flatten().any(|d| d.hex().starts_with(bare))
+        };
+        let found: Vec<&Promotion> = self.fold.promotions().map(|(_, p)| p).filter(means).collect();
+        match found.as_slice() {
+            [] => Err(Failure::never(
+                "not-found",
+                format!("no promotion of that name: {id:?}. `countersign status` lists them"),
+            )),
+            // A commit may have been tried more than once: the newest is meant.
+            [.., newest] => Ok(newest),
+        }
+    }
+}
+
+/// Prints one JSON document.
+fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failure::never("answer", e))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// The first twelve digits: enough to name a thing on a line.
+fn short(digest: &artifact::Digest) -> String {
+    digest.hex()[..12].to_owned()
+}

@@ -1,0 +1,171 @@
+//! `countersign status` and `countersign log`: many entries at once.
+
+use artifact::failure::Failure;
+use artifact::{Digest, Moment};
+use audit::reader::{Content, Entry};
+use serde::Serialize;
+
+use super::promotion::what;
+use super::{print_json, read, short};
+use crate::cli::Places;
+use crate::timeline::printable;
+
+/// One promotion on a line.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    promotion: Digest,
+    project: &'a str,
+    commit: &'a str,
+    stage: &'static str,
+    since: Moment,
+    digest: Option<Digest>,
+    reasons: Vec<&'a str>,
+}
+
+/// Prints every promotion, the newest first.
+///
+/// # Errors
+/// A log that is not what was recorded.
+pub fn status(places: &Places) -> Result<(), Failure> {
+    let read = read(places)?;
+    let now = Moment::now();
+    let rows: Vec<Row<'_>> = read
+        .fold
+        .promotions()
+        .rev()
+        .map(|(id, p)| Row {
+            promotion: id.0,
+            project: p.opened.project.as_str(),
+            commit: p.opened.commit.as_str(),
+            stage: p.stage(now).as_str(),
+            since: p.release.as_ref().map(|r| r.at).or(p.refusal.as_ref().map(|r| r.at)).unwrap_or(p.opened.at),
+            digest: p.release.as_ref().map(|r| r.digest),
+            reasons: p.refusal.iter().flat_map(|r| &r.reasons).map(|r| r.code.as_str()).collect(),
+        })
+        .collect();
+    if places.json {
+        return print_json(&rows);
+    }
+    if rows.is_empty() {
+        println!("nothing was promoted so far");
+    }
+    for row in &rows {
+        let last = row.digest.map(|d| short(&d)).unwrap_or_else(|| printable(&row.reasons.join(", ")));
+        println!(
+            "{}  {:<9} {:<16} {:.12}  {:.12}  {last}",
+            row.since,
+            row.stage,
+            row.project,
+            row.commit,
+            row.promotion.hex()
+        );
+    }
+    Ok(())
+}
+
+/// One entry, for programs.
+#[derive(Debug, Serialize)]
+struct Line {
+    index: u64,
+    at: Option<Moment>,
+    kind: &'static str,
+    promotion: Option<Digest>,
+    what: String,
+}
+
+fn line(entry: &Entry) -> Line {
+    match &entry.content {
+        Content::Ours { body, .. } => Line {
+            index: entry.index,
+            at: Some(body.at()),
+            kind: body.name(),
+            promotion: body.promotion().map(|p| p.0),
+            what: what(body),
+        },
+        Content::Rekor(leaf) => Line {
+            index: entry.index,
+            at: None,
+            kind: "rekor",
+            promotion: None,
+            what: format!("a signature as Rekor writes it, {} bytes", leaf.as_bytes().len()),
+        },
+    }
+}
+
+/// Prints every entry of the log, the oldest first.
+///
+/// # Errors
+/// A log that is not what was recorded.
+pub fn list(places: &Places) -> Result<(), Failure> {
+    let read = read(places)?;
+    let lines: Vec<Line> = read.entries.iter().map(line).collect();
+    if places.json {
+        return print_json(&lines);
+    }
+    for line in &lines {
+        let at = line.at.map(|at| at.to_string()).unwrap_or_default();
+        println!("{:>6}  {at:<20}  {:<10} {}", line.index, line.kind, printable(&line.what));
+    }
+    Ok(())
+}
+
+/// Prints one entry in full, as JSON.
+///
+/// # Errors
+/// No such entry, or a log that is not what was recorded.
+pub fn show_entry(places: &Places, index: u64) -> Result<(), Failure> {
+    let read = read(places)?;
+    let entry =
+        read.entries.iter().find(|e| e.index == index).ok_or_else(|| {
+            Failure::never("not-found", format!("the log has {} entries, from 0", read.entries.len()))
+        })?;
+    match &entry.content {
+        Content::Ours { body, .. } => print_json(body),
+        Content::Rekor(leaf) => {
+            println!("{}", printable(&String::from_utf8_lossy(leaf.as_bytes())));
+            Ok(())
+        }
+    }
+}
+
+/// What was checked, and what was not.
+#[derive(Debug, Serialize)]
+struct Verified {
+    origin: String,
+    size: u64,
+    root: String,
+    bodies: usize,
+    not_checked: &'static [&'static str],
+}
+
+/// What `log verify` can't know by itself.
+const NOT_CHECKED: &[&str] = &[
+    "that this is the newest checkpoint: compare with one that you kept, or with the signer's",
+    "that no other log with the same key was shown to others: that needs witnesses",
+    "statements inside the bodies against the registry: countersign-verify image does that",
+];
+
+/// Verifies the whole log, and says what was not checked.
+///
+/// # Errors
+/// The first thing that is not as recorded.
+pub fn verify(places: &Places) -> Result<(), Failure> {
+    let read = read(places)?;
+    let checkpoint = read.log.checkpoint();
+    let verified = Verified {
+        origin: checkpoint.origin().to_owned(),
+        size: checkpoint.size(),
+        root: checkpoint.root().to_string(),
+        bodies: read.entries.iter().filter(|e| e.body().is_some()).count(),
+        not_checked: NOT_CHECKED,
+    };
+    if places.json {
+        return print_json(&verified);
+    }
+    println!("{}: {} entries, root {}", verified.origin, verified.size, verified.root);
+    println!("checked: the checkpoint's signature, every tile against it, every entry, {} bodies", verified.bodies);
+    for not in verified.not_checked {
+        println!("not checked: {not}");
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `countersign show`: the history of one promotion.
+
+use artifact::failure::Failure;
+use artifact::{Digest, Moment};
+use audit::entry::Body;
+use serde::Serialize;
+
+use super::{Read, print_json, read, short};
+use crate::cli::Places;
+use crate::fold::Promotion;
+use crate::timeline::printable;
+
+/// One promotion, for programs.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    promotion: Digest,
+    project: &'a str,
+    lane: String,
+    trial: bool,
+    commit: &'a str,
+    stage: &'static str,
+    candidate: Option<Digest>,
+    digest: Option<Digest>,
+    repository: Option<String>,
+    tags: Vec<String>,
+    level: Option<String>,
+    reasons: Vec<&'a audit::entry::Reason>,
+    history: Vec<Step>,
+    log: Checked,
+}
+
+/// One entry of its history.
+#[derive(Debug, Serialize)]
+struct Step {
+    index: u64,
+    at: Moment,
+    /// Seconds since the entry before.
+    after: u64,
+    kind: &'static str,
+    what: String,
+}
+
+/// What the log was verified at.
+#[derive(Debug, Serialize)]
+struct Checked {
+    size: u64,
+    root: String,
+}
+
+/// Prints the history of one promotion.
+///
+/// # Errors
+/// No such promotion, or a log that is not what was recorded.
+pub fn show(places: &Places, id: &str) -> Result<(), Failure> {
+    let read = read(places)?;
+    let promotion = read.promotion(id)?;
+    let shown = shown(&read, promotion);
+    if places.json {
+        return print_json(&shown);
+    }
+    println!("{}  {} {}", printable(shown.project), shown.commit, shown.stage);
+    println!("promotion  {}", shown.promotion);
+    if let (Some(repository), Some(digest)) = (&shown.repository, &shown.digest) {
+        println!("image      {repository}@{digest}");
+        println!("tags       {}", shown.tags.join(", "));
+    }
+    if shown.trial {
+        println!("trial      the launcher was an ordinary user");
+    }
+    println!();
+    for step in &shown.history {
+        println!(
+            "{:>5}  {}  +{:<5} {:<10} {}",
+            step.index,
+            step.at,
+            format!("{}s", step.after),
+            step.kind,
+            printable(&step.what)
+        );
+    }
+    Ok(())
+}
+
+fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
+    let opened = &promotion.opened;
+    let release = promotion.release.as_ref();
+    let mut level = None;
+    let mut history: Vec<Step> = Vec::new();
+    for entry in &read.entries {
+        let Some(body) = entry.body().filter(|b| b.promotion() == Some(opened.promotion)) else { continue };
+        if let Body::Rebuild(rebuild) = body {
+            level = Some(rebuild.level.to_string());
+        }
+        let after = history.last().map_or(0, |before| body.at().seconds_since(before.at));
+        history.push(Step { index: entry.index, at: body.at(), after, kind: body.name(), what: what(body) });
+    }
+    Shown {
+        promotion: opened.promotion.0,
+        project: opened.project.as_str(),
+        lane: opened.lane.to_string(),
+        trial: opened.trial,
+        commit: opened.commit.as_str(),
+        stage: promotion.stage(Moment::now()).as_str(),
+        candidate: opened.candidate,
+        digest: release.map(|r| r.digest),
+        repository: release.map(|r| r.repository.to_string()),
+        tags: release.map(|r| r.tags.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        level,
+        reasons: promotion.refusal.iter().flat_map(|r| &r.reasons).collect(),
+        history,
+        log: Checked { size: read.log.checkpoint().size(), root: read.log.checkpoint().root().to_string() },
+    }
+}
+
+/// One entry in a few words.
+pub(super) fn what(body: &Body) -> String {
+    match body {
+        Body::Opened(b) => match &b.candidate {
+            Some(candidate) => format!("{} of {}, candidate {}", b.commit, b.project, short(candidate)),
+            None => format!("{} of {}, no candidate", b.commit, b.project),
+        },
+        Body::Facts(b) => format!("dossier {}, {} test results", short(&b.dossier), b.results.len()),
+        Body::Rebuild(b) => format!("{}: {}", b.level, short(&b.rebuild)),
+        Body::Permit(b) => {
+            let tags: Vec<_> = b.terms.tags.iter().map(ToString::to_string).collect();
+            format!(
+                "{} to {} as {}, until {}",
+                short(&b.terms.digest),
+                b.terms.repository,
+                tags.join(", "),
+                b.terms.expires
+            )
+        }
+        Body::Refusal(b) => {
+            let codes: Vec<_> = b.reasons.iter().map(|r| r.code.as_str()).collect();
+            codes.join(", ")
+        }
+        Body::Failed(b) => b.failure.to_string(),
+        Body::Attempt(b) => format!("{} under the permit at {}: {} statements", b.id, b.permit, b.statements.len()),
+        Body::Signature(b) => format!("{} with key {} ({})", b.payload_type, short(&b.key.0), b.key_kept),
+        Body::Bundle(b) => format!("{} over {}", b.predicate_type, short(&b.subject)),
+        Body::Release(b) => format!("{}@{}", b.repository, b.digest),
+        Body::Posture(b) => format!("{} rooms", b.hellos.len()),
+        Body::Halted(b) => b.failure.to_string(),
+    }
+}

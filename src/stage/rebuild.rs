@@ -1,0 +1,75 @@
+//! Rebuilding: the builder runs the recipe twice, the comparer packs and compares.
+
+use artifact::Moment;
+use artifact::failure::Failure;
+use artifact::statement::Signed;
+use artifact::statement::facts::Facts;
+use audit::entry::{PromotionId, Rebuild};
+use builder::door::{Answer, BuildAsk, Built, CompareAsk, Compared};
+use hardening::menu::Room;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::house::{House, name};
+use crate::ledger::Ledger;
+use crate::pass::Pass;
+
+/// Builds and compares, and records the rebuild.
+///
+/// # Errors
+/// When the recipe fails, a room can't do its part, or the log can't be written.
+pub fn rebuild(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<(), Failure> {
+    let promotion = ledger.promotion(id)?;
+    let out_of_order = || Failure::halt("stage-out-of-order", "a rebuild without facts");
+    let entry = promotion.facts.as_ref().ok_or_else(out_of_order)?;
+    let facts = Signed::<Facts>::open(&entry.envelope.0, [&ledger.keys().intake])
+        .map_err(|e| Failure::halt("facts-not-signed", e))?;
+    let candidate = facts.says().candidate.as_ref().map(|c| c.digest);
+    let nonce = facts.says().nonce.clone();
+    let dossier = entry.dossier;
+    let built = build(pass.house, BuildAsk { dossier, nonce: nonce.clone() })?;
+    let compared = compare(pass.house, CompareAsk { dossier, candidate, nonce, built })?;
+    let unattested = || Failure::halt("comparison-missing", "the comparer compared nothing");
+    let level = compared.level.ok_or_else(unattested)?;
+    let comparison = compared.comparison.ok_or_else(unattested)?;
+    pass.house.timeline.line("comparer", &format!("{level}: {}", compared.rebuild));
+    let rebuild = compared.rebuild;
+    ledger
+        .record(Rebuild {
+            promotion: *id,
+            comparison,
+            provenance: compared.provenance,
+            level,
+            rebuild,
+            at: Moment::now(),
+        })
+        .map(drop)
+}
+
+/// Has the builder run a dossier's recipe.
+///
+/// # Errors
+/// As the builder says.
+pub fn build(house: &House, ask: BuildAsk) -> Result<Built, Failure> {
+    converse(house, Room::Builder, &ask)
+}
+
+/// Has the comparer pack what was built, and compare it when there is a candidate.
+///
+/// # Errors
+/// As the comparer says.
+pub fn compare(house: &House, ask: CompareAsk) -> Result<Compared, Failure> {
+    converse(house, Room::Comparer, &ask)
+}
+
+fn converse<A: Serialize, T: Serialize + DeserializeOwned>(house: &House, room: Room, ask: &A) -> Result<T, Failure> {
+    let mut door = house.room(room)?;
+    door.send(ask)?;
+    loop {
+        match door.receive()? {
+            Answer::Progress { text } => house.timeline.line(name(room), &text),
+            Answer::Done(done) => return Ok(done),
+            Answer::Failed(failure) => return Err(failure),
+        }
+    }
+}

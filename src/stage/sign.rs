@@ -1,0 +1,81 @@
+//! Signing: a dialogue in which the signer judges again, and the coordinator does nothing but carry: what is recorded to
+//! the signer, what the signer wants recorded to the keeper.
+
+use artifact::failure::Failure;
+use audit::entry::PromotionId;
+use audit::reader::Entry;
+use audit::recorded::Proven;
+use hardening::menu::Room;
+use signer::door::{Answer, Ask, ReleaseAsk};
+
+use crate::house::Door;
+use crate::ledger::Ledger;
+use crate::pass::Pass;
+
+/// Has the signer sign and publish what was permitted.
+///
+/// # Errors
+/// When it can't, or the log can't be written. What it recorded stays, and is used again.
+pub fn sign(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<(), Failure> {
+    let mut signer = pass.house.room(Room::Signer)?;
+    signer.send(&Ask::State)?;
+    let seen = match signer.receive()? {
+        Answer::State { seen } => seen,
+        Answer::Failed(failure) => return Err(failure),
+        _ => return Err(out_of_turn()),
+    };
+    let ask = release_ask(ledger, id, seen)?;
+    signer.send(&Ask::Release(Box::new(ask)))?;
+    carry(pass, ledger, id, &mut signer)
+}
+
+/// Carries between signer and keeper until the signer is done.
+fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Door) -> Result<(), Failure> {
+    loop {
+        match signer.receive()? {
+            Answer::Progress { text } => pass.house.timeline.line("signer", &text),
+            Answer::Record { submissions, since } => {
+                let appended = ledger.append(submissions, since)?;
+                signer.send(&Ask::Recorded(appended))?;
+            }
+            Answer::Released { digest, repository, .. } => {
+                pass.house.timeline.line("signer", &format!("published {repository}@{digest}"));
+                return Ok(());
+            }
+            Answer::Refused { reasons } => return ledger.refuse(id, reasons),
+            Answer::Failed(failure) => return Err(failure),
+            Answer::State { .. } => return Err(out_of_turn()),
+        }
+    }
+}
+
+/// Everything the signer judges by, and the proofs that it is recorded.
+fn release_ask(ledger: &mut Ledger, id: &PromotionId, seen: u64) -> Result<ReleaseAsk, Failure> {
+    let promotion = ledger.promotion(id)?.clone();
+    let out_of_order = || Failure::halt("stage-out-of-order", "a permit without facts, rebuild or proof");
+    let facts = promotion.facts.ok_or_else(out_of_order)?;
+    let rebuild = promotion.rebuild.ok_or_else(out_of_order)?;
+    let permit = promotion.permit_entry.ok_or_else(out_of_order)?;
+    let recorded = promotion.under_permit;
+    let indexes = std::iter::once(&permit).chain(&recorded).map(|e| e.index).collect();
+    let proved = ledger.prove(indexes, seen)?;
+    let mut receipts = proved.receipts.into_iter();
+    let mut proven = |entry: &Entry| -> Result<Proven, Failure> {
+        receipts.next().map(|receipt| entry.proven(receipt)).ok_or_else(out_of_order)
+    };
+    Ok(ReleaseAsk {
+        project: promotion.opened.project,
+        permit: proven(&permit)?,
+        recorded: recorded.iter().map(&mut proven).collect::<Result<_, _>>()?,
+        consistency: proved.consistency,
+        facts: facts.envelope,
+        commit_object: facts.commit_object,
+        results: facts.results,
+        comparisons: vec![rebuild.comparison],
+        provenances: vec![rebuild.provenance],
+    })
+}
+
+fn out_of_turn() -> Failure {
+    Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")
+}
