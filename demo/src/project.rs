@@ -121,7 +121,12 @@ pub fn recipe(base: &Pinned, steps: &[&str], entrypoint: &[&str], cmd: &[&str]) 
 
 /// A project of one file, built in no time on [`crate::base::Base::Tiny`].
 pub fn tiny(base: &Pinned, word: &str) -> Vec<Source> {
-    let steps = ["mkdir -p \"$OUT/bin\"", "cp word.txt \"$OUT/word.txt\"", "install -m 755 say.sh \"$OUT/bin/say\""];
+    let steps = [
+        "mkdir -p \"$OUT/bin\"",
+        "cp word.txt \"$OUT/word.txt\"",
+        "cp say.sh \"$OUT/bin/say\"",
+        "chmod 755 \"$OUT/bin/say\"",
+    ];
     vec![
         Source::text("word.txt", format!("{word}\n")),
         Source { executable: true, ..Source::text("say.sh", "#!/bin/sh\ncat /word.txt\n") },
@@ -129,10 +134,10 @@ pub fn tiny(base: &Pinned, word: &str) -> Vec<Source> {
     ]
 }
 
-/// A project whose every build is another: it writes down where and when it was built.
+/// A project whose every build is another: it writes down where and when it was built, and a number of its own.
 pub fn restless(base: &Pinned) -> Vec<Source> {
-    let says =
-        "printf 'built by %s in %s at %s\\n' \"$(hostname)\" \"$PWD\" \"$(date +%s.%N)\" > \"$OUT/etc/build-info\"";
+    let says = "printf 'built by %s in %s at %s, number %s\\n' \"$(hostname)\" \"$PWD\" \"$(date -u)\" \
+                \"$(head -c 8 /dev/urandom | od -An -tx1 | tr -d ' ')\" > \"$OUT/etc/build-info\"";
     vec![recipe(base, &["mkdir -p \"$OUT/etc\"", says], &["/bin/true"], &[])]
 }
 
@@ -157,6 +162,38 @@ mod tests {
             let recipe = recipe::Recipe::parse(&file.content).unwrap();
             assert_eq!(recipe.base, base);
         }
+    }
+
+    /// On the base's own shell and tools: that each applet is there, and that two runs differ or don't.
+    #[test]
+    fn tiny_projects_do_what_they_say() {
+        let base = format!("127.0.0.1:1/base@{}", artifact::Digest::of(b"")).parse().unwrap();
+        let built = |files: &[Source]| {
+            let folder = tempfile::tempdir().unwrap();
+            let (layout, image) = crate::base::Base::Tiny.get().unwrap();
+            let manifest = artifact::oci::Manifest::parse(&layout.read(&image, 1 << 20).unwrap()).unwrap();
+            let layer = layout.path(&manifest.layers[0].digest);
+            run(Command::new("tar").args(["--no-same-owner", "-xf"]).arg(layer).arg("-C").arg(folder.path())).unwrap();
+            let out = folder.path().join("out");
+            std::fs::create_dir(&out).unwrap();
+            for file in files {
+                std::fs::write(folder.path().join(&file.path), &file.content).unwrap();
+            }
+            let recipe = files.iter().find(|file| file.path == recipe::PATH).unwrap();
+            for step in recipe::Recipe::parse(&recipe.content).unwrap().steps {
+                let mut shell = Command::new(folder.path().join("bin/busybox"));
+                shell.args(["sh", "-e", "-c", &step]).env_clear().env("PATH", folder.path().join("bin"));
+                run(shell.env("OUT", &out).current_dir(folder.path())).unwrap();
+            }
+            run(Command::new("tar").args(["-C"]).arg(&out).args(["--mtime=@0", "--sort=name", "-c", "."]))
+                .unwrap()
+                .stdout
+        };
+        let (calm, wild) = (tiny(&base, "word"), restless(&base));
+        assert!(built(&calm).contains("word\n"));
+        assert_eq!(built(&calm), built(&calm));
+        assert_ne!(built(&wild), built(&wild));
+        assert!(built(&wild).contains("built by "));
     }
 
     #[test]
