@@ -1,0 +1,227 @@
+//! `intake.toml`: where source, evidence and candidates are pulled from. What is not listed is not reached.
+
+use std::path::{Path, PathBuf};
+
+use artifact::name::{ProjectName, Repository};
+use registry::Hosts;
+use serde::{Deserialize, Deserializer};
+
+use crate::address::Address;
+
+/// Intake's configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntakeConfig {
+    #[serde(default)]
+    project: Vec<Project>,
+    #[serde(default)]
+    ssh: Option<Ssh>,
+    #[serde(default)]
+    registry: Hosts,
+}
+
+/// Where a project comes from.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Project {
+    pub(crate) name: ProjectName,
+    pub(crate) source: Address,
+    pub(crate) evidence: Vec<EvidenceSource>,
+    pub(crate) candidate: Repository,
+    #[serde(default)]
+    pub(crate) submodules: Vec<Address>,
+}
+
+/// How ssh proves both sides.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Ssh {
+    key: PathBuf,
+    known_hosts: PathBuf,
+}
+
+/// Where evidence lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EvidenceSource {
+    /// A folder on this host.
+    Folder(PathBuf),
+    /// A git repository; what is on its `HEAD` counts.
+    Repository(Address),
+}
+
+/// Why the configuration was not accepted.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct ConfigError {
+    path: PathBuf,
+    why: String,
+}
+
+impl IntakeConfig {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Missing, not this format, or something that can't be meant; the text names line and field.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let fault = |why: String| ConfigError { path: path.to_owned(), why };
+        let text = std::fs::read_to_string(path).map_err(|e| fault(e.to_string()))?;
+        let config: Self = toml::from_str(&text).map_err(|e| fault(e.to_string()))?;
+        config.check().map_err(fault)?;
+        Ok(config)
+    }
+
+    /// A project, by its name.
+    pub(crate) fn project(&self, name: &ProjectName) -> Option<&Project> {
+        self.project.iter().find(|p| p.name == *name)
+    }
+
+    /// The registries that may be contacted.
+    pub(crate) fn hosts(&self) -> &Hosts {
+        &self.registry
+    }
+
+    /// The command that git runs for ssh: this key, these hosts, no questions, nobody's own configuration.
+    pub(crate) fn ssh_command(&self) -> Option<String> {
+        let Ssh { key, known_hosts } = self.ssh.as_ref()?;
+        Some(format!(
+            "ssh -F /dev/null -i {} -o IdentitiesOnly=yes -o UserKnownHostsFile={} -o GlobalKnownHostsFile=/dev/null \
+             -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o BatchMode=yes -o ConnectTimeout=15 \
+             -o ForwardAgent=no -o ClearAllForwardings=yes -o PermitLocalCommand=no",
+            key.display(),
+            known_hosts.display()
+        ))
+    }
+
+    /// The files and folders that intake reads outside of the configuration and its own stores.
+    pub fn outside(&self) -> Vec<PathBuf> {
+        let mut paths = self.registry.outside();
+        for project in &self.project {
+            paths.extend(
+                std::iter::once(&project.source).chain(&project.submodules).filter_map(|a| Some(a.path()?.into())),
+            );
+            paths.extend(project.evidence.iter().filter_map(|e| Some(e.path()?.to_owned())));
+        }
+        paths.extend(self.ssh.iter().flat_map(|ssh| [ssh.key.clone(), ssh.known_hosts.clone()]));
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
+    fn check(&self) -> Result<(), String> {
+        for (at, project) in self.project.iter().enumerate() {
+            let fault = |why: &str| Err(format!("project {}: {why}", project.name));
+            if self.project[..at].iter().any(|p| p.name == project.name) {
+                return fault("listed twice");
+            }
+            if project.evidence.is_empty() {
+                return fault("evidence is empty: no test result could be found");
+            }
+            if !self.registry.lists(project.candidate.registry()) {
+                let host = project.candidate.registry();
+                return fault(&format!("candidate: {host} is not listed; add [registry.\"{host}\"]"));
+            }
+            let is_ssh = |a: &Address| matches!(a, Address::Ssh(_));
+            let by_ssh = std::iter::once(&project.source).chain(&project.submodules).any(is_ssh)
+                || project.evidence.iter().any(|e| matches!(e, EvidenceSource::Repository(a) if is_ssh(a)));
+            if by_ssh && self.ssh.is_none() {
+                return fault("ssh:// needs the table [ssh] with key and known_hosts");
+            }
+        }
+        match self.ssh.iter().flat_map(|s| [&s.key, &s.known_hosts]).find(|p| !is_plain(p)) {
+            Some(path) => {
+                Err(format!("ssh: {}: an absolute path of letters, digits and /._- is expected", path.display()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A path that a shell reads as one word: git has one start ssh.
+fn is_plain(path: &Path) -> bool {
+    let plain = |t: &str| t.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-".contains(&c));
+    path.is_absolute() && path.to_str().is_some_and(plain)
+}
+
+impl EvidenceSource {
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) => Some(path),
+            Self::Repository(address) => address.path(),
+        }
+    }
+}
+
+impl std::fmt::Display for EvidenceSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "file://{}", path.display()),
+            Self::Repository(address) => write!(f, "git+{address}"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for EvidenceSource {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let (is_git, rest) = text.strip_prefix("git+").map_or((false, text.as_str()), |rest| (true, rest));
+        match (is_git, rest.parse().map_err(serde::de::Error::custom)?) {
+            (true, address) => Ok(Self::Repository(address)),
+            (false, Address::File(path)) => Ok(Self::Folder(path)),
+            (false, _) => {
+                Err(serde::de::Error::custom("evidence is a folder, file://…, or a repository, git+https://…"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[[project]]
+name = "hello"
+source = "ssh://git@forge.example/hello.git"
+evidence = ["file:///srv/evidence/hello", "git+file:///srv/evidence.git"]
+candidate = "127.0.0.1:5000/hello"
+submodules = ["file:///srv/git/lib.git"]
+[ssh]
+key = "/etc/x/id"
+known_hosts = "/etc/x/known_hosts"
+[registry."127.0.0.1:5000"]
+plain_http = true
+"#;
+
+    fn load(text: &str) -> Result<IntakeConfig, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("intake.toml");
+        std::fs::write(&path, text).unwrap();
+        IntakeConfig::load(&path)
+    }
+
+    #[test]
+    fn a_configuration_says_what_it_needs_outside() {
+        let config = load(GOOD).unwrap();
+        let paths = ["/etc/x/id", "/etc/x/known_hosts", "/srv/evidence/hello", "/srv/evidence.git", "/srv/git/lib.git"];
+        assert_eq!(config.outside(), paths.map(PathBuf::from));
+        assert!(config.ssh_command().unwrap().contains("StrictHostKeyChecking=yes"));
+        assert!(load("").unwrap().outside().is_empty());
+    }
+
+    #[test]
+    fn a_configuration_that_can_not_be_meant_is_refused() {
+        for (from, to) in [
+            ("plain_http = true", "plain_http = true\ninsecure = true"),
+            ("[registry.\"127.0.0.1:5000\"]", "[registry.\"127.0.0.1:5001\"]"),
+            ("[\"file:///srv/evidence/hello\", \"git+file:///srv/evidence.git\"]", "[]"),
+            ("\"file:///srv/evidence/hello\"", "\"https://h/x\""),
+            ("key = \"/etc/x/id\"", "key = \"/etc/x/id; rm\""),
+            ("[ssh]\nkey = \"/etc/x/id\"\nknown_hosts = \"/etc/x/known_hosts\"\n", ""),
+            ("name = \"hello\"", "name = \"Hello\""),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            assert!(load(&GOOD.replace(from, to)).is_err(), "{to}");
+        }
+        assert!(load(&format!("{GOOD}{}", GOOD.split("[ssh]").next().unwrap())).is_err());
+    }
+}
