@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::command::run;
+use crate::command::{program, run};
 use crate::trouble::Trouble;
 
 /// Where the house's programs lie.
@@ -40,7 +40,7 @@ impl Binaries {
 
     /// One of the programs, to be started.
     pub fn command(&self, name: &str) -> Command {
-        Command::new(self.folder.join(name))
+        program(self.folder.join(name))
     }
 }
 
@@ -50,7 +50,7 @@ impl Binaries {
 /// # Errors
 /// When there is none.
 pub fn runtime() -> Result<String, Trouble> {
-    let said = run(Command::new("runc").arg("--version"))?.stdout;
+    let said = run(program("runc").arg("--version"))?.stdout;
     parse_version(&said).ok_or_else(|| Trouble::wrong(format!("runc --version says no version: {said}")))
 }
 

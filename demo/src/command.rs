@@ -63,6 +63,16 @@ pub fn run(command: &mut Command) -> Result<Ran, Trouble> {
     Err(Trouble::Command { command: words(command), status: ran.status, said })
 }
 
+/// A program by its name, looked for where an ordinary user's `PATH` does not look as well: runc and chroot lie in
+/// `/usr/sbin`.
+pub fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":/usr/sbin:/sbin");
+    let mut command = Command::new(name);
+    command.env("PATH", path);
+    command
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)

@@ -29,8 +29,8 @@ pub(super) fn run(pinned: &str, folder: &Path) -> Result<String, Trouble> {
     command::run(Command::new("umoci").args(unpack).arg(format!("{}:it", layout.display())).arg(&root))?;
     // An ordinary user gets a root of their own by being root in a user namespace.
     let mut program = match is_root() {
-        true => Command::new("chroot"),
-        false => Command::new("unshare"),
+        true => command::program("chroot"),
+        false => command::program("unshare"),
     };
     if !is_root() {
         program.args(["--map-root-user", "chroot"]);
