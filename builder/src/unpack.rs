@@ -84,6 +84,11 @@ fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<
     for (name, node) in tree {
         let path = rootfs.join(OsStr::from_bytes(name));
         let io = |cause| UnpackError::Io { path: path.clone(), cause };
+        if name.is_empty() {
+            // The root itself: it is there.
+            dress(rootfs, node, ranges)?;
+            continue;
+        }
         if node.group != 0 {
             if let Some(first) = links.get(&node.group) {
                 fs::hard_link(first, &path).map_err(io)?;
