@@ -61,7 +61,7 @@ pub(crate) fn run(command: &mut Command, limits: &Limits) -> Result<Vec<u8>, Run
     let (output, said) = ran?;
     match status.success() {
         true => Ok(output),
-        false => Err(RunError::Failed { status, said: last_line(&said) }),
+        false => Err(RunError::Failed { status, said: last_lines(&said) }),
     }
 }
 
@@ -115,11 +115,16 @@ fn watch(child: &mut Child, limits: &Limits) -> Result<(Vec<u8>, Vec<u8>), RunEr
     Ok((output, said))
 }
 
-/// The last line that says something, for a person: on one line, escaped.
-fn last_line(said: &[u8]) -> String {
+/// The last lines that say something, for a person: on one line, escaped. Git names the cause before the consequence.
+fn last_lines(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
-    let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or("it said nothing");
-    artifact::digest::shortened(line).escape_debug().to_string()
+    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    lines.drain(..lines.len().saturating_sub(3));
+    if lines.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    let lines: Vec<String> = lines.into_iter().map(artifact::digest::shortened).collect();
+    lines.join("; ").escape_debug().to_string()
 }
 
 /// The bytes of a folder's files, one level of folders deep: as far as git's object stores go.
@@ -150,7 +155,7 @@ mod tests {
     fn output_comes_back_and_errors_say_why() {
         assert_eq!(sh("echo a; echo b >&2", &limits()).unwrap(), b"a\n");
         let error = sh("printf 'one\\ntw\\033o\\n' >&2; exit 3", &limits()).unwrap_err().to_string();
-        assert_eq!(error, "tw\\u{1b}o (exit status: 3)");
+        assert_eq!(error, "one; tw\\u{1b}o (exit status: 3)");
     }
 
     #[test]

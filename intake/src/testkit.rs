@@ -114,6 +114,24 @@ impl Ground {
         self.head()
     }
 
+    /// A key to sign commits with.
+    pub(crate) fn keygen(&self, name: &str) {
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+            .arg(self.path(name))
+            .status();
+        assert!(made.unwrap().success());
+    }
+
+    /// A commit of everything, signed as developers do it.
+    pub(crate) fn signed_commit(&self, message: &str, key: &str) -> CommitId {
+        self.run(&["add", "-A"]);
+        let key = format!("user.signingkey={}", self.path(key).display());
+        let sign = ["-c", "gpg.format=ssh", "-c", &key, "commit", "--quiet", "--allow-empty", "-S", "-m", message];
+        self.run(&sign);
+        self.head()
+    }
+
     pub(crate) fn head(&self) -> CommitId {
         self.run(&["rev-parse", "HEAD"]).parse().unwrap()
     }
