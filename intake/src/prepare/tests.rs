@@ -273,9 +273,10 @@ fn sealing_needs_no_rules_and_takes_what_is_committed() {
     project.ground.write("main.c", "not committed");
     let seal = |source: &str, commit: Option<CommitId>| match project
         .ask(Ask::Seal { source: project.ground.path(source), commit })
+        .ok()?
     {
-        Ok(Answer::Sealed { dossier, commit, tree }) => Ok((dossier, commit, tree)),
-        other => Err(other),
+        Answer::Sealed { dossier, commit, tree } => Some((dossier, commit, tree)),
+        other => panic!("{other:?}"),
     };
     let (dossier, commit, tree) = seal("repo", None).unwrap();
     assert_eq!(commit, first);
@@ -285,7 +286,7 @@ fn sealing_needs_no_rules_and_takes_what_is_committed() {
     assert_eq!(seal("repo", Some(first.clone())).unwrap().1, first);
     project.ground.run(&["clone", "--quiet", "--bare", ".", project.ground.path("bare copy").to_str().unwrap()]);
     assert_eq!(seal("bare copy", None).unwrap().1, second);
-    assert!(seal("evidence", None).is_err());
+    assert!(seal("evidence", None).is_none());
     assert!(project.ask(Ask::Seal { source: "relative".into(), commit: None }).is_err());
 }
 
