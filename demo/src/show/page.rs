@@ -44,7 +44,9 @@ impl Page {
     /// As `work`.
     pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
         if self.terminal {
-            self.write(&format!("  {} {what}", self.paint("2", "     …")));
+            // Cut, because a line that wraps can't be written over.
+            let begin: String = what.chars().take(66).collect();
+            self.write(&format!("  {} {begin}", self.paint("2", "      …")));
         }
         let start = Instant::now();
         let done = work();
