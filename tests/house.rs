@@ -1,7 +1,10 @@
 //! The house, tried as a whole, on its real binaries.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod crash;
+mod e2e;
 mod rooms;
+mod scene;
 mod walls;
 
 use std::path::PathBuf;
