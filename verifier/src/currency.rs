@@ -14,13 +14,11 @@ use audit::reader::Log;
 /// A text for a person: the log is not what was recorded, or never named this tag.
 pub fn current(folder: &Path, log: &Vkey, repository: &Repository, tag: &Tag) -> Result<(Digest, u64), String> {
     let none: Option<Digest> = None;
-    let (log, named) = Log::fold(folder, log, none, |named, entry| {
-        match entry.body() {
-            Some(Body::Release(release)) if release.repository == *repository && release.tags.contains(tag) => {
-                *named = Some(release.digest);
-            }
-            _ => {}
+    let (log, named) = Log::fold(folder, log, none, |named, entry| match entry.body() {
+        Some(Body::Release(release)) if release.repository == *repository && release.tags.contains(tag) => {
+            *named = Some(release.digest);
         }
+        _ => {}
     })
     .map_err(|e| e.to_string())?;
     let size = log.checkpoint().size();
