@@ -3,6 +3,7 @@
 //! [`room::enter`] is the first thing that a room's `main` calls; [`menu`] is what the launcher offers; [`launch`] is how
 //! it starts a room.
 
+pub mod attempt;
 pub mod bundle;
 mod capabilities;
 mod cgroup;

@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+use hardening::attempt::Call;
 use hardening::menu::{self, Room};
 use hardening::room::{self, Hello};
 
@@ -100,6 +101,18 @@ fn findings(state: &Path, outside: &Outside) -> Findings {
     note("start-program", started(&mut Command::new("/bin/true")));
     note("start-git", started(Command::new("/usr/bin/git").arg("--version")));
     note("see-others", others());
+    let init = 1;
+    for (what, call) in [
+        ("ptrace", Call::Ptrace { pid: init }),
+        ("read-memory", Call::ReadMemory { pid: init }),
+        ("new-user-namespace", Call::NewUserNamespace),
+        ("keyring", Call::Keyring),
+        ("bpf", Call::Bpf),
+        ("io-uring", Call::IoUring),
+        ("become-root", Call::BecomeRoot),
+    ] {
+        note(what, call.make());
+    }
     for store in STORES {
         let path = state.join("public").join(store);
         note(&format!("read {store}"), fs::read_dir(&path).map(drop));
