@@ -7,6 +7,8 @@ mod page;
 
 use std::path::{Path, PathBuf};
 
+use artifact::CommitId;
+
 pub use page::Page;
 
 use crate::base::Base;
@@ -48,21 +50,23 @@ impl Show {
         }
         let stage = Stage::set(page, self.upstream, &folder)?;
         stage.promotion()?;
-        stage.tampered()?;
+        let tampered = stage.tampered()?;
         stage.skipped()?;
         stage.restless()?;
-        self.end(page, &stage.world, &folder);
+        stage.summary()?;
+        self.end(page, &stage.world, &folder, &tampered);
         Ok(())
     }
 
-    fn end(&self, page: &Page, world: &World, folder: &Path) {
-        page.heading(&format!("What you saw took {:.0} seconds", page.elapsed().as_secs_f32()));
+    /// Where everything lies, and what to try with it; `refused` is a commit to ask about.
+    fn end(&self, page: &Page, world: &World, folder: &Path, refused: &CommitId) {
+        page.heading(&format!("All that took {:.0} seconds. Where everything lies", page.elapsed().as_secs_f32()));
         let at = folder.display();
         let bin = world.perimeter.verifier("x");
         let bin = Path::new(bin.get_program()).parent().unwrap_or(Path::new("."));
         if self.keep.is_none() {
             page.text(&format!(
-                "  {at} is gone now. To look around in it, and to try things:\n\n    {} --keep DIR",
+                "  It lay in {at}, which is gone now. To look around in it, and to try things:\n\n    {} --keep DIR",
                 bin.join("countersign-demo").display()
             ));
             return;
@@ -79,7 +83,7 @@ impl Show {
             format!("{at}/production/repositories"),
             format!("{at}/outside"),
             bin.display(),
-            "ID",
+            &refused.as_str()[..12],
         ));
     }
 }

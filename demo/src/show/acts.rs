@@ -70,7 +70,9 @@ impl<'p> Stage<'p> {
         let verified = page.live(&mut self.world.perimeter.verifier(&reference), true)?;
         self.expect(verified.status == 0, "the verifier does not accept what was released")?;
         let pinned = format!("{}@{digest}", self.line.release);
-        page.command(&format!("run {pinned:.60}…"));
+        page.text(
+            "\n  The image, pulled by that digest with skopeo, unpacked with umoci, and run with nothing but itself:",
+        );
         for line in image::run(&pinned, &self.scratch)?.lines() {
             page.quote(line);
         }
@@ -79,7 +81,7 @@ impl<'p> Stage<'p> {
     }
 
     /// A refusal: one bit of CI's image is another.
-    pub fn tampered(&self) -> Result<(), Trouble> {
+    pub fn tampered(&self) -> Result<CommitId, Trouble> {
         let page = self.page;
         page.heading("2  Refused: somebody broke into CI, and made one file of its image setuid root");
         let commit = self.commit(&self.line, &[Source::text("NEWS.countersign", "2\n")], "Second release")?;
@@ -97,7 +99,8 @@ impl<'p> Stage<'p> {
             false,
             &format!("Refused: /{} is not what the source makes.", spoiled.path.trim_start_matches("./")),
         );
-        self.still_the_first()
+        self.still_the_first()?;
+        Ok(commit)
     }
 
     /// A refusal: a job did not run, and CI calls that green.
@@ -124,6 +127,17 @@ impl<'p> Stage<'p> {
         self.once(&self.restless, &commit, "refused")?;
         self.explain(&commit, "not-deterministic")?;
         page.verdict(false, "Refused: which file, and what stood in it each time, is above.");
+        Ok(())
+    }
+
+    /// What the log says of it all; the log itself must verify.
+    pub fn summary(&self) -> Result<(), Trouble> {
+        self.page.heading("What the log says");
+        for arguments in [["status"].as_slice(), &["log", "verify"]] {
+            self.page.command(&format!("countersign {}", arguments.join(" ")));
+            let ran = self.page.live(&mut self.world.perimeter.command(arguments), true)?;
+            self.expect(ran.status == 0, "the log can't be read")?;
+        }
         Ok(())
     }
 
