@@ -147,6 +147,14 @@ fn challenge(text: &str) -> Option<Challenge> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit::{Peer, Script, hosts, local};
+
+    /// A file with a password, and the lines that name it.
+    fn login(folder: &std::path::Path, password: &str) -> String {
+        let path = folder.join("password");
+        std::fs::write(&path, format!("{password}\n")).unwrap();
+        format!("plain_http = true\nusername = \"ann\"\npassword_file = {path:?}\n")
+    }
 
     #[test]
     fn challenges_are_read() {
@@ -156,6 +164,101 @@ mod tests {
         assert_eq!(bearer, Some(expected));
         for wrong in ["", "Negotiate", "Bearer", "Bearer service=\"x\"", "Bearer realm=\"https://a"] {
             assert_eq!(challenge(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_registry_with_passwords_is_entered_with_the_right_one_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = folder.path().join("htpasswd");
+        // The password is `secret`, by bcrypt.
+        std::fs::write(&users, "ann:$2b$04$PjammJCIH6wmYBdB6SdoBOy5WTIJwmQqvBzyI8XLAWKdLebxlXJh2\n").unwrap();
+        let peer = Peer::start_with("", &format!("auth:\n  htpasswd: {{realm: r, path: {users:?}}}\n"));
+        let repository = peer.repository("a");
+        local(async {
+            let client = peer.client_with(&login(folder.path(), "secret"));
+            let blob = client.push_bytes(&repository, b"x").await.unwrap();
+            assert_eq!(client.blob(&repository, &blob, 10).await.unwrap(), b"x");
+            for client in [peer.client(), peer.client_with(&login(folder.path(), "wrong"))] {
+                let error = client.manifest(&repository, "x").await.unwrap_err();
+                assert!(
+                    error.to_string().contains("HTTP status 401") && !error.to_string().contains("wrong"),
+                    "{error}"
+                );
+                assert!(!format!("{client:?}").contains("wrong"));
+            }
+        });
+    }
+
+    fn ok(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    }
+
+    fn bearer(realm: &str) -> String {
+        format!(
+            "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\ncontent-length: 0\r\n\r\n"
+        )
+    }
+
+    #[test]
+    fn a_token_is_asked_for_with_our_own_scope_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Script::start(&[&ok(r#"{"token":"t0ken","expires_in":300}"#)]);
+        let missing = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+        let here = Script::start(&[&bearer(&format!("http://{}/token?x=y", tokens.address())), missing, missing]);
+        let lines = login(folder.path(), "secret");
+        let both = format!(
+            "[registry.\"{}\"]\n{lines}[registry.\"{}\"]\nplain_http = true\n",
+            here.address(),
+            tokens.address()
+        );
+        let client = Client::new(&hosts(&both)).unwrap();
+        local(async {
+            assert_eq!(client.manifest(&here.repository(), "x").await.unwrap(), None);
+            assert_eq!(client.manifest(&here.repository(), "y").await.unwrap(), None);
+        });
+        let asked = tokens.heard().remove(0);
+        assert!(asked.starts_with("GET /token?x=y&service=s&scope=repository%3Ax%3Apull "), "{asked}");
+        assert!(asked.contains("authorization: Basic YW5uOnNlY3JldA=="), "{asked}");
+        assert!(!here.heard()[0].contains("authorization"));
+        assert!(here.heard()[1..].iter().all(|h| h.contains("authorization: Bearer t0ken")), "{:?}", here.heard());
+    }
+
+    #[test]
+    fn a_token_is_not_asked_for_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Script::start(&[]);
+        let lines = login(folder.path(), "secret");
+        for (realm, listed) in [
+            (format!("http://{}/token", tokens.address()), false),
+            // Listed, but by another scheme; and no address at all.
+            (format!("https://{}/token", tokens.address()), true),
+            (format!("http://user@{}/token", tokens.address()), true),
+            ("token".to_owned(), true),
+        ] {
+            let here = Script::start(&[&bearer(&realm)]);
+            let mut text = format!("[registry.\"{}\"]\n{lines}", here.address());
+            if listed {
+                text.push_str(&format!("[registry.\"{}\"]\nplain_http = true\n", tokens.address()));
+            }
+            let client = Client::new(&hosts(&text)).unwrap();
+            let error = local(client.manifest(&here.repository(), "x")).unwrap_err();
+            match listed {
+                false => assert!(matches!(error.fault(), Fault::Unlisted(_)), "{error}"),
+                true => assert!(matches!(error.fault(), Fault::Protocol(_)), "{error}"),
+            }
+        }
+        assert!(tokens.heard().is_empty());
+    }
+
+    #[test]
+    fn a_token_server_that_gives_none_is_an_error() {
+        for answer in [r#"{}"#, r#"{"token":""}"#, r#"{"token":"a\nb"}"#, "token"] {
+            let tokens = Script::start(&[&ok(answer)]);
+            let here = Script::start(&[&bearer(&format!("http://{}/token", tokens.address()))]);
+            let list = |address: String| format!("[registry.\"{address}\"]\nplain_http = true\n");
+            let client = Client::new(&hosts(&(list(here.address()) + &list(tokens.address())))).unwrap();
+            local(client.manifest(&here.repository(), "x")).unwrap_err();
         }
     }
 }

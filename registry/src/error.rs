@@ -77,6 +77,9 @@ pub enum Fault {
     /// Our own store failed.
     #[error("{0}")]
     Store(#[from] LayoutError),
+    /// Our own store holds other bytes than it took.
+    #[error("our own store: {0}")]
+    Spoilt(String),
     /// Another writer keeps replacing what was written.
     #[error("written {0} times, and replaced by another writer each time; find the other writer")]
     Contended(u32),
@@ -98,7 +101,7 @@ impl RegistryError {
             Fault::Unlisted(_) | Fault::Setup(_) | Fault::Unreachable(_) | Fault::TimedOut(_) => Retry::Later,
             Fault::Contended(_) | Fault::Store(LayoutError::Io { .. }) => Retry::Later,
             Fault::Status { status: 401 | 403 | 408 | 429 | 500.., .. } => Retry::Later,
-            Fault::Store(_) => Retry::Halt,
+            Fault::Store(_) | Fault::Spoilt(_) => Retry::Halt,
             _ => Retry::Never,
         }
     }

@@ -63,6 +63,10 @@ impl Client {
                 let digest = one.digest.to_string();
                 self.manifest(repository, &digest).await?.map(Some).ok_or_else(|| error(Fault::Missing))
             }
+            "" => {
+                let text = "it says no mediaType, so it could be read as something else; push it with a tool that does";
+                Err(error(Fault::Image(text.to_owned())))
+            }
             other => {
                 let what = artifact::digest::shortened(other);
                 Err(error(Fault::Image(format!(

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -64,7 +65,12 @@ impl Peer {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(&hosts(&format!("[registry.\"{}\"]\nplain_http = true", self.address))).unwrap()
+        self.client_with("plain_http = true")
+    }
+
+    /// A client that knows this registry by these lines.
+    pub(crate) fn client_with(&self, lines: &str) -> Client {
+        Client::new(&hosts(&format!("[registry.\"{}\"]\n{lines}", self.address))).unwrap()
     }
 
     pub(crate) fn repository(&self, path: &str) -> Repository {
@@ -76,6 +82,19 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// An authority in `ca.pem`, and a server's key and certificate for loopback by it, in `key.pem` and `server.pem`.
+pub(crate) fn certificates(folder: &Path) {
+    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").unwrap();
+    for line in [
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out server.csr -subj /CN=server",
+        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san -out server.pem -days 2",
+    ] {
+        let made = Command::new("openssl").args(line.split(' ')).current_dir(folder).stderr(Stdio::null()).status();
+        assert!(made.expect("openssl is needed for these tests").success(), "{line}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifact::digest::shortened;
-use artifact::layout::Layout;
+use artifact::layout::{Layout, LayoutError};
 use artifact::name::Repository;
 use artifact::oci::Descriptor;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -209,7 +209,12 @@ pub(crate) fn broken(request: &Request<'_>, error: &reqwest::Error) -> RegistryE
     while let Some(source) = root.source() {
         root = source;
     }
-    request.error(Fault::Unreachable(root.to_string()))
+    // What we sent came out of a store of ours, and was not what its name says.
+    if let Some(spoilt) = root.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()?.downcast_ref::<LayoutError>())
+    {
+        return request.error(Fault::Spoilt(spoilt.to_string()));
+    }
+    request.error(Fault::Unreachable(shortened(&root.to_string()).escape_debug().to_string()))
 }
 
 /// A registry's own words about an error (OCI distribution, "Error Codes"), for a person: bounded, on one line.
@@ -285,4 +290,58 @@ fn credentials(host: &Host) -> Result<Option<(String, zeroize::Zeroizing<String>
         return Err(fault(&"one line with the password is expected"));
     }
     Ok(Some((user.clone(), zeroize::Zeroizing::new(password.to_owned()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use artifact::failure::Retry;
+
+    use super::*;
+    use crate::testkit::{Peer, Script, certificates, hosts, local};
+
+    #[test]
+    fn only_the_configured_authority_counts() {
+        let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        certificates(ours.path());
+        certificates(other.path());
+        let file = |name: &str| ours.path().join(name);
+        let tls = format!("  tls: {{certificate: {:?}, key: {:?}}}\n", file("server.pem"), file("key.pem"));
+        let peer = Peer::start_with(&tls, "");
+        let repository = peer.repository("a");
+        let pinned = |folder: &std::path::Path| peer.client_with(&format!("ca = {:?}", folder.join("ca.pem")));
+        local(async {
+            pinned(ours.path()).push_bytes(&repository, b"x").await.unwrap();
+            for client in [pinned(other.path()), peer.client_with("")] {
+                let error = client.manifest(&repository, "x").await.unwrap_err();
+                assert!(error.to_string().contains("certificate"), "{error}");
+                assert_eq!(error.retry(), Retry::Later);
+            }
+        });
+        // By the name in the certificate, and by no other.
+        let named: Repository = repository.as_str().replace("127.0.0.1", "localhost").parse().unwrap();
+        let ca = format!("[registry.\"{}\"]\nca = {:?}", named.registry(), file("ca.pem"));
+        local(crate::Client::new(&hosts(&ca)).unwrap().manifest(&named, "x")).unwrap();
+    }
+
+    #[test]
+    fn a_registry_that_stays_silent_is_not_waited_for_for_ever() {
+        let request = |volume| Request {
+            place: "r.example/x",
+            tried: "trying",
+            method: Method::GET,
+            url: Url::parse("http://r.example/").unwrap(),
+            headers: HeaderMap::new(),
+            payload: Payload::Nothing,
+            scope: String::new(),
+            volume,
+        };
+        assert_eq!((request(0).deadline(), request(1 << 30).deadline()), (60, 60 + (1 << 14)));
+    }
+
+    #[test]
+    fn an_error_without_words_says_its_status() {
+        let peer = Script::start(&["HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>"]);
+        let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+        assert!(error.to_string().ends_with("HTTP status 502; try again later"), "{error}");
+    }
 }

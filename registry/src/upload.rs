@@ -164,7 +164,8 @@ mod tests {
         std::fs::write(store.path(&blob.digest), b"contemt").unwrap();
         local(async {
             let client = peer.client();
-            client.push_blob(&repository, &blob, &store).await.unwrap_err();
+            let error = client.push_blob(&repository, &blob, &store).await.unwrap_err();
+            assert_eq!(error.retry(), artifact::failure::Retry::Halt, "{error}");
             assert!(client.blob(&repository, &blob, 10).await.is_err());
         });
     }
