@@ -9,7 +9,7 @@ demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps i
 	target/debug/countersign-demo $(ARGS)
 
 test: setup ## every test, on the real binaries
-	$(CARGO) build --workspace --locked
+	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 
 check: ## format and lints

@@ -1,7 +1,7 @@
 //! Kill -9, of each process, at each stage: started again, the pass ends with one release. Meanwhile a reader polls
 //! production, and never finds a name on what is not signed.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -41,10 +41,10 @@ fn a_pass_that_is_killed_anywhere_ends_with_one_release() {
     std::thread::scope(|threads| {
         let (production, over) = (&scene.world.production, &done);
         let poller = threads.spawn(move || poll(production, over));
-        let mut size = 0;
+        let (mut size, mut hit) = (0, 0);
         for (number, point) in POINTS.iter().enumerate() {
             let commit = scene.green(&format!("word {number}"));
-            kill_at(&scene, *point);
+            hit += usize::from(kill_at(&scene, *point));
             let mut tries = 0;
             while scene.world.perimeter.once().unwrap().status != 0 {
                 tries += 1;
@@ -62,6 +62,8 @@ fn a_pass_that_is_killed_anywhere_ends_with_one_release() {
             assert_eq!(bundles, 3, "{point:?}: bundles, each made once");
             scene.verify(":latest", 0);
         }
+        // A room can be quicker than the wait before its death; most must have been alive.
+        assert!(hit > POINTS.len() / 2, "only {hit} of {} were killed in time", POINTS.len());
         done.store(true, Ordering::Relaxed);
         poller.join().unwrap();
     });
@@ -81,15 +83,15 @@ fn poll(production: &Registry, done: &AtomicBool) {
     }
 }
 
-/// Starts a pass, waits for the process, kills it, and waits for the pass to end.
-fn kill_at(scene: &Scene, (binary, which, after): (&str, usize, u64)) {
+/// Starts a pass, waits for the process, kills it, and waits for the pass to end. Whether there was one to kill.
+fn kill_at(scene: &Scene, (binary, which, after): (&str, usize, u64)) -> bool {
     let mut command = scene.world.perimeter.command(&["once"]);
     let mut pass = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let wanted = crate::binaries().join(binary);
     let mut seen: Vec<i32> = Vec::new();
     let victim = loop {
         if pass.try_wait().unwrap().is_some() {
-            return;
+            return false;
         }
         for process in processes() {
             let Ok(pid) = process.file_name().unwrap().to_string_lossy().parse::<i32>() else { continue };
@@ -106,15 +108,10 @@ fn kill_at(scene: &Scene, (binary, which, after): (&str, usize, u64)) {
         }
     };
     std::thread::sleep(Duration::from_millis(after));
-    if let Some(pid) = Pid::from_raw(victim) {
-        // It may have ended by itself; then there was nothing to kill, and the pass goes on.
-        let _ = rustix::process::kill_process(pid, Signal::KILL);
-    }
-    wait(&mut pass);
-}
-
-fn wait(pass: &mut Child) {
+    // It may have ended by itself; then the pass goes on.
+    let killed = Pid::from_raw(victim).is_some_and(|pid| rustix::process::kill_process(pid, Signal::KILL).is_ok());
     pass.wait().unwrap();
+    killed
 }
 
 /// Whether a process is the pass itself or was started below it.

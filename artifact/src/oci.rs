@@ -156,12 +156,18 @@ pub struct Index {
     /// 2.
     pub schema_version: u32,
     /// [`INDEX`].
+    #[serde(default = "index_media_type")]
     pub media_type: String,
     /// What it lists.
     pub manifests: Vec<Descriptor>,
     /// Words about it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// Layouts of stock tools leave it out, as the specification allows.
+fn index_media_type() -> String {
+    INDEX.to_owned()
 }
 
 impl Index {
