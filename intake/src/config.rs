@@ -17,6 +17,8 @@ pub struct IntakeConfig {
     #[serde(default)]
     ssh: Option<Ssh>,
     #[serde(default)]
+    https: Option<Https>,
+    #[serde(default)]
     registry: Hosts,
 }
 
@@ -38,6 +40,14 @@ pub struct Project {
 pub(crate) struct Ssh {
     key: PathBuf,
     known_hosts: PathBuf,
+}
+
+/// Whom https:// repositories are believed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Https {
+    /// The certificate authorities that count, in PEM, instead of the host's own.
+    ca: PathBuf,
 }
 
 /// Where evidence lies.
@@ -92,6 +102,11 @@ impl IntakeConfig {
         ))
     }
 
+    /// The certificate authorities that count for git, when they are not the host's own.
+    pub(crate) fn https_ca(&self) -> Option<&Path> {
+        self.https.as_ref().map(|https| https.ca.as_path())
+    }
+
     /// The files and folders that intake reads outside of the configuration and its own stores.
     pub fn outside(&self) -> Vec<PathBuf> {
         let mut paths = self.registry.outside();
@@ -102,6 +117,7 @@ impl IntakeConfig {
             paths.extend(project.evidence.iter().filter_map(|e| Some(e.path()?.to_owned())));
         }
         paths.extend(self.ssh.iter().flat_map(|ssh| [ssh.key.clone(), ssh.known_hosts.clone()]));
+        paths.extend(self.https_ca().map(Path::to_owned));
         paths.sort();
         paths.dedup();
         paths
@@ -126,6 +142,9 @@ impl IntakeConfig {
             if by_ssh && self.ssh.is_none() {
                 return fault("ssh:// needs the table [ssh] with key and known_hosts");
             }
+        }
+        if let Some(ca) = self.https_ca().filter(|ca| !is_plain(ca)) {
+            return Err(format!("https: {}: an absolute path of letters, digits and /._- is expected", ca.display()));
         }
         match self.ssh.iter().flat_map(|s| [&s.key, &s.known_hosts]).find(|p| !is_plain(p)) {
             Some(path) => {
@@ -188,6 +207,8 @@ submodules = ["file:///srv/git/lib.git"]
 [ssh]
 key = "/etc/x/id"
 known_hosts = "/etc/x/known_hosts"
+[https]
+ca = "/etc/x/ca.pem"
 [registry."127.0.0.1:5000"]
 plain_http = true
 "#;
@@ -202,7 +223,14 @@ plain_http = true
     #[test]
     fn a_configuration_says_what_it_needs_outside() {
         let config = load(GOOD).unwrap();
-        let paths = ["/etc/x/id", "/etc/x/known_hosts", "/srv/evidence/hello", "/srv/evidence.git", "/srv/git/lib.git"];
+        let paths = [
+            "/etc/x/ca.pem",
+            "/etc/x/id",
+            "/etc/x/known_hosts",
+            "/srv/evidence/hello",
+            "/srv/evidence.git",
+            "/srv/git/lib.git",
+        ];
         assert_eq!(config.outside(), paths.map(PathBuf::from));
         assert!(config.ssh_command().unwrap().contains("StrictHostKeyChecking=yes"));
         assert!(load("").unwrap().outside().is_empty());
@@ -215,6 +243,7 @@ plain_http = true
             ("[registry.\"127.0.0.1:5000\"]", "[registry.\"127.0.0.1:5001\"]"),
             ("[\"file:///srv/evidence/hello\", \"git+file:///srv/evidence.git\"]", "[]"),
             ("\"file:///srv/evidence/hello\"", "\"https://h/x\""),
+            ("\"/etc/x/ca.pem\"", "\"ca.pem\""),
             ("key = \"/etc/x/id\"", "key = \"/etc/x/id; rm\""),
             ("[ssh]\nkey = \"/etc/x/id\"\nknown_hosts = \"/etc/x/known_hosts\"\n", ""),
             ("name = \"hello\"", "name = \"Hello\""),

@@ -20,8 +20,8 @@ use crate::git::Git;
 
 /// The most results of one commit: runs, attempts and matrices of a day.
 const RESULTS: usize = 64;
-/// The most bytes of them together: they travel in one frame.
-const BYTES: usize = 2 << 20;
+/// The most bytes of them together: they stand in one entry of the log, once as they came and once in the facts.
+const BYTES: usize = 256 << 10;
 /// The most unusable pieces that are listed; the last line says how many there are.
 const UNUSABLE: usize = 50;
 

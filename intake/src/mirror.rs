@@ -72,8 +72,9 @@ impl<'a> Mirror<'a> {
 
     /// Fetches a branch, and says what its head was.
     pub(crate) fn fetch_branch(&self, branch: &BranchName) -> Result<CommitId, Failure> {
-        let name = format!("refs/heads/{branch}");
-        self.fetch_ref(&name, &name)
+        // Under a flat name: a branch `a/b` can come after a branch `a`, and a folder can't take a file's place.
+        let ours = format!("refs/countersign/{}", &Digest::of(branch.as_str().as_bytes()).hex()[..32]);
+        self.fetch_ref(&format!("refs/heads/{branch}"), &ours)
     }
 
     /// Fetches what `HEAD` stands for.
@@ -82,7 +83,7 @@ impl<'a> Mirror<'a> {
     }
 
     fn fetch_ref(&self, theirs: &str, ours: &str) -> Result<CommitId, Failure> {
-        let fetched = self.git.fetch(&self.folder, &self.address, &[&format!("+{theirs}:{ours}")]);
+        let fetched = self.git.fetch(&self.folder, &self.address, &[&format!("+{theirs}:{ours}")], false);
         fetched.map_err(|e| unavailable(&self.address, &e))?;
         let id = self.git.ask(&self.folder, &["rev-parse", "--verify", "--quiet", "--end-of-options", ours]);
         let id = id.map_err(|e| unavailable(&self.address, &e))?;
@@ -101,9 +102,11 @@ impl<'a> Mirror<'a> {
             return Ok(true);
         }
         // Asked by its id; a server that gives no commit by its id may have it on some branch or tag.
-        if self.git.fetch(&self.folder, &self.address, &[commit.as_str()]).is_err() {
-            let everything = ["+refs/heads/*:refs/countersign/heads/*", "+refs/tags/*:refs/countersign/tags/*"];
-            self.git.fetch(&self.folder, &self.address, &everything).map_err(|e| unavailable(&self.address, &e))?;
+        if self.git.fetch(&self.folder, &self.address, &[commit.as_str()], false).is_err() {
+            let everything = ["+refs/heads/*:refs/everything/heads/*", "+refs/tags/*:refs/everything/tags/*"];
+            self.git
+                .fetch(&self.folder, &self.address, &everything, true)
+                .map_err(|e| unavailable(&self.address, &e))?;
         }
         Ok(self.has(commit))
     }

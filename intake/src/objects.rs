@@ -12,6 +12,8 @@ use artifact::oci::Descriptor;
 
 use crate::session::{ObjectError, Session};
 
+/// The most bytes of the commit object: it travels in a frame, and stands in the log.
+const COMMIT: usize = 512 << 10;
 /// How deep folders may be nested: far deeper than people nest, and no danger to a stack.
 const DEPTH: usize = 256;
 /// The most files, links and folders of a source tree: the largest public projects have some hundred thousand. A small
@@ -52,6 +54,9 @@ pub(crate) struct Gathered {
 /// Gathers a commit's objects into a store.
 pub(crate) fn gather(session: &mut Session, id: &CommitId, store: &Layout) -> Result<Gathered, GatherError> {
     let (commit, raw) = session.commit(id)?;
+    if raw.len() > COMMIT {
+        return Err(GatherError::Tree(format!("a commit object of {} bytes, and the limit is {COMMIT}", raw.len())));
+    }
     let mut walk = Walk::default();
     walk.tree(session, &commit.tree, "", 0)?;
     let mut stream = Stream(BufWriter::with_capacity(1 << 18, store.writer()?));

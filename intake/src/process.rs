@@ -115,10 +115,14 @@ fn watch(child: &mut Child, limits: &Limits) -> Result<(Vec<u8>, Vec<u8>), RunEr
     Ok((output, said))
 }
 
+/// What git says after every failure of a remote, whatever it was.
+const EMPTY_WORDS: [&str; 2] = ["Please make sure you have the correct access rights", "and the repository exists."];
+
 /// The last lines that say something, for a person: on one line, escaped. Git names the cause before the consequence.
 fn last_lines(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
-    let mut lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty() && !EMPTY_WORDS.contains(l));
+    let mut lines: Vec<&str> = lines.collect();
     lines.drain(..lines.len().saturating_sub(3));
     if lines.is_empty() {
         return "it said nothing".to_owned();

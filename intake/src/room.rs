@@ -53,7 +53,7 @@ impl IntakeRoom {
         let lock = lock(&own.join("lock")).map_err(|e| store(&own.join("lock"), &e))?;
         let key = key(&own.join("key"))?;
         mirror::sweep(&own.join("git"));
-        let git = Git::open(&own.join("git"), config.ssh_command()).map_err(|e| store(&own, &e))?;
+        let git = Git::open(&own.join("git"), config.ssh_command(), config.https_ca()).map_err(|e| store(&own, &e))?;
         let open = |name: &str| {
             let folder = lane.join("intake").join(name);
             sweep(&folder);

@@ -221,7 +221,7 @@ impl Ground {
     }
 
     pub(crate) fn git(&self) -> Git {
-        Git::open(&self.path("git"), None).unwrap()
+        Git::open(&self.path("git"), None, None).unwrap()
     }
 
     pub(crate) fn store(&self) -> Layout {
