@@ -13,10 +13,10 @@ use policy::Rules;
 use serde::Serialize;
 
 use crate::build::{PROJECT, Product};
-use crate::house::House;
+use crate::house::{House, Pass};
 use crate::keys;
 use crate::ledger::Ledger;
-use crate::pass::{Ended, Pass};
+use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
 use crate::stage::{prepare, rebuild};
 use crate::status::Status;
@@ -64,11 +64,11 @@ fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Sta
         return Err(usage("no such project in rules.toml"));
     }
     let mut ledger = Ledger::open(house, keys)?;
-    let pass = Pass { house, rules: &rules };
+    let with = Pass { house, rules: &rules };
     let mut worst = Status::Done;
     let mut lines = Vec::new();
     for name in projects {
-        match pass.project(&mut ledger, name, commit.as_ref()) {
+        match pass::project(&with, &mut ledger, name, commit.as_ref()) {
             Ok(ended) => {
                 worst = worst.max(report(house, &ledger, &ended));
                 lines.push(ended);

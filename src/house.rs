@@ -7,6 +7,7 @@ use artifact::failure::Failure;
 use artifact::frame::{self, FrameError};
 use hardening::menu::{self, Room};
 use hardening::room::Hello;
+use policy::Rules;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -110,4 +111,13 @@ impl House {
     pub fn room(&self, room: Room) -> Result<Door, Failure> {
         Door::open(&self.control, room, self.trial)
     }
+}
+
+/// What a pass works with.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// The house.
+    pub house: &'a House,
+    /// The rules.
+    pub rules: &'a Rules,
 }

@@ -5,21 +5,11 @@ use artifact::lane::LaneName;
 use artifact::name::ProjectName;
 use artifact::{CommitId, Moment};
 use audit::entry::{Opened, PromotionId};
-use policy::Rules;
 
-use crate::house::House;
+use crate::house::Pass;
 use crate::ledger::Ledger;
 use crate::pipeline::{self, Outcome};
 use crate::stage::prepare::{self, Sighting};
-
-/// What a pass works with.
-#[derive(Debug)]
-pub struct Pass<'a> {
-    /// The house.
-    pub house: &'a House,
-    /// The rules.
-    pub rules: &'a Rules,
-}
 
 /// What became of one project in a pass.
 #[derive(Debug)]
@@ -34,56 +24,54 @@ pub struct Ended {
     pub outcome: Option<Outcome>,
 }
 
-impl Pass<'_> {
-    /// Looks at one project, and promotes what is green.
-    ///
-    /// # Errors
-    /// As the stages say.
-    pub fn project(
-        &self,
-        ledger: &mut Ledger,
-        project: &ProjectName,
-        commit: Option<&CommitId>,
-    ) -> Result<Ended, Failure> {
-        if let Some(id) = ledger.fold().unfinished(project) {
-            self.house.timeline.line("coordinator", &format!("{project}: going on with {id}"));
-            pipeline::promote(self, ledger, &id)?;
-        }
-        let sighting = prepare::look(self, project, commit)?;
-        let Some(evidence) = sighting.evidence else {
-            let text = format!("{project}: {} on {} waits for a signed test result", sighting.commit, sighting.branch);
-            self.house.timeline.line("coordinator", &text);
-            return Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: None, outcome: None });
-        };
-        let id = self.open(ledger, project, &sighting, evidence)?;
-        let outcome = pipeline::promote(self, ledger, &id)?;
-        Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: Some(id), outcome: Some(outcome) })
+/// Looks at one project, and promotes what is green.
+///
+/// # Errors
+/// As the stages say.
+pub fn project(
+    pass: &Pass<'_>,
+    ledger: &mut Ledger,
+    project: &ProjectName,
+    commit: Option<&CommitId>,
+) -> Result<Ended, Failure> {
+    if let Some(id) = ledger.fold().unfinished(project) {
+        pass.house.timeline.line("coordinator", &format!("{project}: going on with {id}"));
+        pipeline::promote(pass, ledger, &id)?;
     }
+    let sighting = prepare::look(pass, project, commit)?;
+    let Some(evidence) = sighting.evidence else {
+        let text = format!("{project}: {} on {} waits for a signed test result", sighting.commit, sighting.branch);
+        pass.house.timeline.line("coordinator", &text);
+        return Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: None, outcome: None });
+    };
+    let id = open(pass, ledger, project, &sighting, evidence)?;
+    let outcome = pipeline::promote(pass, ledger, &id)?;
+    Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: Some(id), outcome: Some(outcome) })
+}
 
-    /// The promotion of what was seen: the one that the log knows, or a new one.
-    fn open(
-        &self,
-        ledger: &mut Ledger,
-        project: &ProjectName,
-        seen: &Sighting,
-        evidence: artifact::Digest,
-    ) -> Result<PromotionId, Failure> {
-        let (lane, rules) = (LaneName::Public, self.rules.digest());
-        let id = PromotionId::of(&lane, project, &seen.commit, seen.candidate.as_ref(), &evidence, &rules);
-        if ledger.fold().promotion(&id).is_none() {
-            ledger.record(Opened {
-                promotion: id,
-                lane,
-                trial: self.house.trial,
-                project: project.clone(),
-                commit: seen.commit.clone(),
-                candidate: seen.candidate,
-                evidence,
-                rules,
-                at: Moment::now(),
-            })?;
-            self.house.timeline.line("coordinator", &format!("{project}: {} opened", seen.commit));
-        }
-        Ok(id)
+/// The promotion of what was seen: the one that the log knows, or a new one.
+fn open(
+    pass: &Pass<'_>,
+    ledger: &mut Ledger,
+    project: &ProjectName,
+    seen: &Sighting,
+    evidence: artifact::Digest,
+) -> Result<PromotionId, Failure> {
+    let (lane, rules) = (LaneName::Public, pass.rules.digest());
+    let id = PromotionId::of(&lane, project, &seen.commit, seen.candidate.as_ref(), &evidence, &rules);
+    if ledger.fold().promotion(&id).is_none() {
+        ledger.record(Opened {
+            promotion: id,
+            lane,
+            trial: pass.house.trial,
+            project: project.clone(),
+            commit: seen.commit.clone(),
+            candidate: seen.candidate,
+            evidence,
+            rules,
+            at: Moment::now(),
+        })?;
+        pass.house.timeline.line("coordinator", &format!("{project}: {} opened", seen.commit));
     }
+    Ok(id)
 }

@@ -8,8 +8,8 @@ use artifact::failure::{Failure, Retry};
 use audit::entry::{PromotionId, Reason};
 
 use crate::fold::Stage;
+use crate::house::Pass;
 use crate::ledger::Ledger;
-use crate::pass::Pass;
 use crate::stage;
 use crate::timeline::Timeline;
 

@@ -33,6 +33,22 @@ impl Call {
     /// # Errors
     /// As the kernel says; in a room, EPERM.
     pub fn make(self) -> io::Result<()> {
-        crate::sys::attempt(self)
+        crate::sys::attempt(self.numbers())
+    }
+
+    /// The call's number and its first two arguments; the others are 0.
+    fn numbers(self) -> [libc::c_long; 3] {
+        let none = 0;
+        match self {
+            Call::Ptrace { pid } => [libc::SYS_ptrace, libc::c_long::from(libc::PTRACE_SEIZE), pid.into()],
+            Call::ReadMemory { pid } => [libc::SYS_process_vm_readv, pid.into(), none],
+            Call::NewUserNamespace => [libc::SYS_unshare, libc::CLONE_NEWUSER.into(), none],
+            // KEYCTL_GET_KEYRING_ID of the session's, not created.
+            Call::Keyring => [libc::SYS_keyctl, none, -3],
+            // An empty program is refused where the call itself is not.
+            Call::Bpf => [libc::SYS_bpf, none, none],
+            Call::IoUring => [libc::SYS_io_uring_setup, 1, none],
+            Call::BecomeRoot => [libc::SYS_setuid, none, none],
+        }
     }
 }

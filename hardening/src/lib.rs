@@ -10,6 +10,7 @@ mod cgroup;
 pub mod error;
 mod landlock;
 pub mod launch;
+mod line;
 pub mod menu;
 pub mod posture;
 pub mod probe;

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{HardeningError, Step as _};
+use crate::line::Line;
 use crate::menu::Room;
-use crate::room::Line;
 
 /// A room's confinement, read back from the kernel after lockdown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

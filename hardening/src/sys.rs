@@ -130,21 +130,9 @@ pub fn inherited_socket(number: RawFd) -> Option<OwnedFd> {
 ///
 /// # Errors
 /// As the kernel says.
-pub fn attempt(call: crate::attempt::Call) -> io::Result<()> {
-    use crate::attempt::Call;
+pub(crate) fn attempt([number, first, second]: [libc::c_long; 3]) -> io::Result<()> {
     let none = 0 as libc::c_long;
-    let (number, first, second): (libc::c_long, libc::c_long, libc::c_long) = match call {
-        Call::Ptrace { pid } => (libc::SYS_ptrace, libc::c_long::from(libc::PTRACE_SEIZE), pid.into()),
-        Call::ReadMemory { pid } => (libc::SYS_process_vm_readv, pid.into(), none),
-        Call::NewUserNamespace => (libc::SYS_unshare, libc::CLONE_NEWUSER.into(), none),
-        // KEYCTL_GET_KEYRING_ID of the session's, not created.
-        Call::Keyring => (libc::SYS_keyctl, none, -3),
-        // An empty program is refused where the call itself is not.
-        Call::Bpf => (libc::SYS_bpf, none, none),
-        Call::IoUring => (libc::SYS_io_uring_setup, 1, none),
-        Call::BecomeRoot => (libc::SYS_setuid, none, none),
-    };
-    // SAFETY: each call above takes numbers, or a pointer that is null and answered with EFAULT or EINVAL: none writes
+    // SAFETY: each call of [`crate::attempt::Call`] takes numbers, or a pointer that is null and answered with EFAULT or EINVAL: none writes
     // to this process's memory or closes anything of it.
     match unsafe { libc::syscall(number, first, second, none, none, none, none) } {
         -1 => Err(io::Error::last_os_error()),

@@ -37,10 +37,8 @@ pub(crate) async fn pull(
 fn failed(pinned: &Pinned, error: &RegistryError) -> Failure {
     let text = format!("base {pinned}: {error}");
     match (error.fault(), error.retry()) {
-        // It is on the operator's list, so it is to be there.
-        (Fault::Missing, _) => {
-            Failure::later("base-unavailable", format!("{text}; push it there, or correct the recipe"))
-        }
+        // An answer, not a silence: the next commit may ask for another one, and must not wait for this.
+        (Fault::Missing, _) => Failure::never("base-missing", format!("{text}; push it there, or correct the recipe")),
         (_, Retry::Later) => Failure::later("base-unavailable", text),
         (_, Retry::Never) => Failure::never("base-refused", text),
         (_, Retry::Halt) => Failure::halt("intake-store", text),
@@ -70,7 +68,7 @@ mod tests {
             assert_eq!((error.code.as_str(), error.retry), ("base-unavailable", Retry::Later));
             let missing = Pinned { repository, digest: Digest::of(b"missing") };
             let error = pull(&client, &[missing], |_| true, &ground.store()).await.unwrap_err();
-            assert_eq!((error.code.as_str(), error.retry), ("base-unavailable", Retry::Later));
+            assert_eq!((error.code.as_str(), error.retry), ("base-missing", Retry::Never));
         });
     }
 }

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::config::EvidenceSource;
 use crate::folder::{self, Found};
 use crate::git::Git;
+use crate::process::printable;
 
 /// The most results of one commit: runs, attempts and matrices of a day.
 const RESULTS: usize = 64;
@@ -83,7 +84,7 @@ fn sift(found: Vec<Found>, keys: &[PublicKey], commit: &CommitId, store: &Layout
             Judgement::Elsewhere => {}
             Judgement::Unusable(why) => {
                 kept.insert(piece.digest, piece);
-                unusable.push(format!("{name}: {}", artifact::digest::shortened(&why).escape_debug()));
+                unusable.push(format!("{name}: {}", printable(&artifact::digest::shortened(&why))));
             }
         }
     }

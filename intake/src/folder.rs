@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::config::EvidenceSource;
 use crate::git::Git;
 use crate::mirror::{Mirror, named};
+use crate::process::printable;
 use crate::session::{ObjectError, Session};
 
 /// The most files of one source. A source that grows beyond is split, or swept, by who writes it.
@@ -56,7 +57,7 @@ fn read_folder(path: &Path) -> std::io::Result<Vec<Found>> {
     names.sort();
     let mut found = Vec::new();
     for name in names {
-        let shown = name.to_string_lossy().escape_debug().to_string();
+        let shown = printable(&name.to_string_lossy());
         // Neither through a link nor into a pipe: a folder that others write holds what they like.
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let opened = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path.join(&name));
@@ -116,7 +117,7 @@ fn walk(
                     Err(ObjectError::Git(artifact::git::GitError::TooLarge { .. })) => Err(too_large()),
                     other => Ok(other?),
                 };
-                found.push(Found { name: name.escape_debug().to_string(), bytes });
+                found.push(Found { name: printable(&name), bytes });
             }
             _ => {}
         }

@@ -170,7 +170,64 @@ pub(crate) fn unavailable(address: &Address, error: &RunError) -> Failure {
             Failure::never("source-refused", format!("{address}: git refuses its objects: {said}"))
         }
         error => {
-            Failure::later("source-unavailable", format!("{address}: {error}; try again later, or check the address"))
+            let unseen =
+                address.path().map_or("", |_| "; intake sees it only if countersign.toml lists it in [expose]");
+            let text = format!("{address}: {error}; try again later, or check the address{unseen}");
+            Failure::later("source-unavailable", text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::Ground;
+
+    #[test]
+    fn a_branch_may_take_the_place_of_another() {
+        let ground = Ground::new();
+        let git = ground.git();
+        let first = ground.commit("one");
+        ground.run(&["branch", "a"]);
+        let mirror = Mirror::open(&git, &ground.address(), &first).unwrap();
+        assert_eq!(mirror.fetch_branch(&"a".parse().unwrap()).unwrap(), first);
+        ground.run(&["branch", "-m", "a", "a/b"]);
+        let second = ground.commit("two");
+        ground.run(&["branch", "-f", "a/b"]);
+        assert_eq!(mirror.fetch_branch(&"a/b".parse().unwrap()).unwrap(), second);
+        let gone = mirror.fetch_branch(&"a".parse().unwrap()).unwrap_err();
+        assert!(gone.message.contains("couldn't find remote ref") && gone.message.contains("[expose]"), "{gone}");
+    }
+
+    #[test]
+    fn only_the_whole_name_counts() {
+        let ground = Ground::new();
+        let git = ground.git();
+        ground.commit("one");
+        ground.run(&["update-ref", "refs/x/refs/heads/side", "HEAD"]);
+        assert_eq!(named(&git, &ground.address(), "refs/heads/side").unwrap(), None);
+        let error = head(&git, &ground.address(), &"side".parse().unwrap()).unwrap_err();
+        assert_eq!(error.code, "source-unavailable");
+        assert!(head(&git, &ground.address(), &"main".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn a_commit_that_no_branch_holds_is_obtained_by_its_id_and_an_unknown_one_is_not() {
+        let ground = Ground::new();
+        let git = ground.git();
+        let first = ground.commit("one");
+        let lost = ground.commit("two");
+        ground.run(&["reset", "--quiet", "--hard", first.as_str()]);
+        let mirror = Mirror::open(&git, &ground.address(), &first).unwrap();
+        mirror.fetch_branch(&"main".parse().unwrap()).unwrap();
+        assert!(!mirror.has(&lost));
+        assert!(mirror.obtain(&lost).unwrap());
+        assert!(mirror.descends(&lost, &first).unwrap() && !mirror.descends(&first, &lost).unwrap());
+        let unknown = "00000000000000000000000000000000000000aa".parse().unwrap();
+        assert!(!mirror.obtain(&unknown).unwrap());
+        assert!(!mirror.descends(&first, &unknown).unwrap());
+        // A tree's id is no commit.
+        let tree: CommitId = ground.run(&["rev-parse", "HEAD^{tree}"]).parse().unwrap();
+        assert!(!mirror.obtain(&tree).unwrap());
     }
 }

@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_that_no_entry_of_the_log_could_hold_is_refused() {
+        let ground = Ground::new();
+        let fitting = ground.commit(&"x".repeat(100 << 10));
+        assert!(gathered(&ground, &fitting).is_ok());
+        let tree = ground.run(&["rev-parse", "HEAD^{tree}"]);
+        let text = format!("tree {tree}\nauthor A <a> 1 +0000\ncommitter A <a> 1 +0000\n\n{}", "x".repeat(COMMIT));
+        let error = gathered(&ground, &ground.raw_commit(&text)).unwrap_err();
+        assert!(error.to_string().contains("a commit object of"), "{error}");
+    }
+
+    #[test]
     fn submodules_are_noted_by_path() {
         let ground = Ground::new();
         let pinned: CommitId = "00000000000000000000000000000000000000aa".parse().unwrap();

@@ -21,7 +21,7 @@ use crate::door::{Answer, Ask};
 use crate::evidence::{self, Evidence};
 use crate::memory::Memory;
 use crate::mirror::{self, Mirror};
-use crate::room::{IntakeRoom, rules};
+use crate::room::{IntakeRoom, rules, usage};
 use crate::source::{Allowed, Source, gather_source, recipe_of};
 use crate::{bases, candidate};
 
@@ -150,13 +150,13 @@ impl IntakeRoom {
         let asked = bases::asked(&source.recipe);
         say(format!("pulling {} bases", asked.len()));
         let pulled = bases::pull(&self.client, &asked, |_| true, &self.dossiers).await?;
-        let project = OUTSIDE.parse().map_err(|e| Failure::never("project-unknown", e))?;
+        let project = OUTSIDE.parse().map_err(|e| usage(&e))?;
         let dossier = self.seal_dossier(&project, &address, &source, pulled, &Evidence::default())?;
         Ok(Answer::Sealed { dossier, commit, tree: source.gathered.commit.tree })
     }
 
     fn project<'a>(&'a self, rules: &'a Rules, name: &ProjectName) -> Result<(&'a Project, &'a ProjectRules), Failure> {
-        let missing = |file: &str| Failure::never("project-unknown", format!("{file} has no project {name}"));
+        let missing = |file: &str| usage(&format!("{file} has no project {name}; both files need one of this name"));
         let project = self.config.project(name).ok_or_else(|| missing("intake.toml"))?;
         Ok((project, rules.project(name).ok_or_else(|| missing("rules.toml"))?))
     }

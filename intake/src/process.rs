@@ -128,7 +128,19 @@ fn last_lines(said: &[u8]) -> String {
         return "it said nothing".to_owned();
     }
     let lines: Vec<String> = lines.into_iter().map(artifact::digest::shortened).collect();
-    lines.join("; ").escape_debug().to_string()
+    printable(&lines.join("; "))
+}
+
+/// A text from outside for a person's terminal: what does not print is escaped, quotes stay as they are.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\'' | '"' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 /// The bytes of a folder's files, one level of folders deep: as far as git's object stores go.

@@ -30,10 +30,15 @@ pub struct IntakeRoom {
     _lock: File,
 }
 
+/// A configuration that a person has to mend: no answer about any commit, so nothing that is written down as one.
+pub(crate) fn usage(what: &dyn std::fmt::Display) -> Failure {
+    Failure::later("usage", what)
+}
+
 /// The rules, read when a question needs them: `countersign build` has none.
 pub(crate) fn rules(config: &Path) -> Result<Rules, Failure> {
     let path = config.join("rules.toml");
-    let wrong = |e: &dyn std::fmt::Display| Failure::never("intake-config", format!("{}: {e}", path.display()));
+    let wrong = |e: &dyn std::fmt::Display| usage(&format!("{}: {e}", path.display()));
     Rules::parse(&fs::read(&path).map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))
 }
 
@@ -44,8 +49,8 @@ impl IntakeRoom {
     /// # Errors
     /// A configuration that can't be used, a folder that can't be written, a key that is none.
     pub fn open(config: &Path, lane: &Path, trial: bool) -> Result<Self, Failure> {
-        let config = IntakeConfig::load(&config.join("intake.toml")).map_err(|e| Failure::never("intake-config", e))?;
-        let client = Client::new(config.hosts()).map_err(|e| Failure::never("intake-config", e))?;
+        let config = IntakeConfig::load(&config.join("intake.toml")).map_err(|e| usage(&e))?;
+        let client = Client::new(config.hosts()).map_err(|e| usage(&e))?;
         let own = lane.join("intake/own");
         let store =
             |what: &Path, e: &dyn std::fmt::Display| Failure::later("intake-store", format!("{}: {e}", what.display()));

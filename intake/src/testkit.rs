@@ -150,6 +150,11 @@ impl Ground {
         self.feed(&["hash-object", "-t", "tree", "-w", "--stdin", "--literally"], &bytes).parse().unwrap()
     }
 
+    /// Writes a commit object of these words.
+    pub(crate) fn raw_commit(&self, text: &str) -> CommitId {
+        self.feed(&["hash-object", "-t", "commit", "-w", "--stdin"], text.as_bytes()).parse().unwrap()
+    }
+
     pub(crate) fn commit_tree(&self, tree: &CommitId) -> CommitId {
         self.run(&["commit-tree", "-m", "raw", tree.as_str()]).parse().unwrap()
     }

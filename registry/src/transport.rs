@@ -214,7 +214,7 @@ pub(crate) fn broken(request: &Request<'_>, error: &reqwest::Error) -> RegistryE
     {
         return request.error(Fault::Spoilt(spoilt.to_string()));
     }
-    request.error(Fault::Unreachable(shortened(&root.to_string()).escape_debug().to_string()))
+    request.error(Fault::Unreachable(printable(&shortened(&root.to_string()))))
 }
 
 /// A registry's own words about an error (OCI distribution, "Error Codes"), for a person: bounded, on one line.
@@ -231,7 +231,19 @@ fn said(body: &[u8]) -> String {
     }
     let Ok(Errors { errors }) = artifact::json::parse_foreign("error", body) else { return String::new() };
     let Some(Error { code, message }) = errors.first() else { return String::new() };
-    format!(" ({})", shortened(&format!("{code}: {message}")).escape_debug())
+    format!(" ({})", printable(&shortened(&format!("{code}: {message}"))))
+}
+
+/// A text from outside for a person's terminal: what does not print is escaped, quotes stay as they are.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\'' | '"' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 /// Which addresses a name has. On this thread: a resolver of its own thread would need calls that rooms don't have; the

@@ -10,8 +10,8 @@ use artifact::{Digest, Moment};
 use audit::entry::{Permit, PromotionId, Reason};
 use policy::{Attested, Case, Decision, ProjectRules};
 
+use crate::house::Pass;
 use crate::ledger::{Ledger, envelope_digest};
-use crate::pass::Pass;
 use crate::stage::prepare;
 
 /// What speaks against this commit before anything is built. Nothing: it is worth a rebuild.

@@ -10,9 +10,8 @@ use audit::entry::{Facts, PromotionId};
 use hardening::menu::Room;
 use intake::door::{Answer, Ask};
 
-use crate::house::House;
+use crate::house::{House, Pass};
 use crate::ledger::Ledger;
-use crate::pass::Pass;
 
 /// What intake saw at a glance.
 #[derive(Debug)]

@@ -10,9 +10,8 @@ use hardening::menu::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::house::{House, name};
+use crate::house::{House, Pass, name};
 use crate::ledger::Ledger;
-use crate::pass::Pass;
 
 /// Builds and compares, and records the rebuild.
 ///

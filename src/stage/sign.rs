@@ -8,9 +8,8 @@ use audit::recorded::Proven;
 use hardening::menu::Room;
 use signer::door::{Answer, Ask, ReleaseAsk};
 
-use crate::house::Door;
+use crate::house::{Door, Pass};
 use crate::ledger::Ledger;
-use crate::pass::Pass;
 
 /// Has the signer sign and publish what was permitted.
 ///

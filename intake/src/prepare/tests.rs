@@ -169,7 +169,8 @@ fn what_can_not_be_prepared_says_why() {
     fs::rename(project.ground.path("repo"), project.ground.path("gone")).unwrap();
     assert_eq!(project.code(&good), ("source-unavailable".into(), Retry::Later));
     let ask = Ask::Look { project: "other".parse().unwrap(), commit: None };
-    assert_eq!(project.ask(ask).unwrap_err().code, "project-unknown");
+    let failure = project.ask(ask).unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.retry), ("usage", Retry::Later));
 }
 
 #[test]
