@@ -2,12 +2,14 @@
 
 use artifact::Digest;
 use artifact::failure::Failure;
+use artifact::key::PublicKey;
 use audit::entry::{Attempt, Body, Bundle, Signature};
 use audit::keys::HouseKeys;
 use audit::leaf::RekorLeaf;
 use audit::merkle::TreeHash;
 use audit::recorded::{LastSeen, Proven, Recorded, RecordedError};
 
+use crate::bundle;
 use crate::statements::ToSign;
 
 /// The entries of one attempt.
@@ -46,6 +48,33 @@ impl Made {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Lets go of what does not hold. That something is recorded says who wrote it down, not that it is true: anybody
+    /// whom the keeper hears can have an entry with any bytes.
+    pub(crate) fn keep_sound(&mut self, to_sign: &[ToSign], key: &PublicKey, keys: &HouseKeys) {
+        let digests: Vec<Digest> = to_sign.iter().map(|s| Digest::of(&s.payload)).collect();
+        self.attempt.take_if(|a| a.statements != digests);
+        let attempt = self.attempt.as_ref().map(|a| a.id.clone());
+        let of = |id: &str| attempt.as_deref() == Some(id);
+        self.signatures.retain(|s| {
+            let over = |t: &&ToSign| t.payload_type == s.payload_type && t.payload == s.payload.0;
+            let signed = to_sign.iter().find(over);
+            of(&s.attempt) && signed.is_some_and(|t| key.verify(&t.message(), &s.signature.0).is_ok())
+        });
+        let mut bundles = std::mem::take(&mut self.bundles);
+        bundles.retain(|b| {
+            let statement = to_sign.iter().find(|t| t.is_statement() && t.predicate_type == b.predicate_type);
+            let signed = statement.and_then(|t| Some((t, self.signature(&b.attempt, t)?)));
+            of(&b.attempt) && signed.is_some_and(|(t, s)| bundle::holds(&b.bundle.0, t, &s.signature.0, key, &keys.log))
+        });
+        self.bundles = bundles;
+    }
+
+    /// Whether everything is signed: then nothing new will be.
+    pub(crate) fn complete(&self, to_sign: &[ToSign]) -> bool {
+        let attempt = self.attempt.as_ref().map(|a| a.id.as_str());
+        attempt.is_some_and(|attempt| to_sign.iter().all(|t| self.signature(attempt, t).is_some()))
     }
 
     /// The recorded signature over a payload.

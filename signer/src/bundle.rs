@@ -7,8 +7,11 @@ use artifact::key::PublicKey;
 use artifact::{Digest, json};
 use audit::leaf::RekorLeaf;
 use audit::note::Vkey;
+use audit::receipt::Receipt;
 use audit::recorded::Recorded;
 use serde_json::{Value, json};
+
+use crate::statements::ToSign;
 
 /// The media type of a bundle.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
@@ -46,11 +49,42 @@ pub(crate) fn bundle(
     leaf: &Recorded<RekorLeaf>,
     log: &Vkey,
 ) -> Result<Vec<u8>, Failure> {
+    let proof = leaf.proof().to_vec();
+    let receipt = Receipt { extra: None, index: leaf.index(), proof, checkpoint: leaf.checkpoint().note().to_owned() };
+    render(payload, signature, key, leaf.value().as_bytes(), &receipt, log)
+}
+
+/// Whether a recorded bundle is the one for this signature, with a proof that holds: read, proved, written again, compared.
+pub(crate) fn holds(bytes: &[u8], statement: &ToSign, signature: &[u8], key: &PublicKey, log: &Vkey) -> bool {
+    let again = || -> Option<Vec<u8>> {
+        let bundle: Value = json::parse_foreign("bundle", bytes).ok()?;
+        let proof = bundle.pointer("/verificationMaterial/tlogEntries/0/inclusionProof")?;
+        let hashes = proof.get("hashes")?.as_array()?.iter().map(|h| h.as_str()?.parse().ok());
+        let receipt = Receipt {
+            extra: None,
+            index: proof.get("logIndex")?.as_str()?.parse().ok()?,
+            proof: hashes.collect::<Option<_>>()?,
+            checkpoint: proof.pointer("/checkpoint/envelope")?.as_str()?.to_owned(),
+        };
+        let leaf = rekor_leaf(&statement.message(), signature, key).ok()?;
+        render(&statement.payload, signature, key, &leaf, &receipt, log).ok()
+    };
+    again().as_deref() == Some(bytes)
+}
+
+fn render(
+    payload: &[u8],
+    signature: &[u8],
+    key: &PublicKey,
+    leaf: &[u8],
+    receipt: &Receipt,
+    log: &Vkey,
+) -> Result<Vec<u8>, Failure> {
     let envelope = Envelope::new(payload.to_vec(), signature.to_vec());
     let envelope: Value =
         serde_json::from_slice(&envelope.to_bytes()).map_err(|e| Failure::halt("bundle-broken", e))?;
-    let checkpoint = leaf.checkpoint();
-    let index = leaf.index().to_string();
+    let checkpoint = receipt.verify(log, leaf).map_err(|e| Failure::halt("bundle-broken", e))?;
+    let index = receipt.index.to_string();
     let bundle = json!({
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {
@@ -63,10 +97,10 @@ pub(crate) fn bundle(
                     "logIndex": index,
                     "rootHash": checkpoint.root().to_string(),
                     "treeSize": checkpoint.size().to_string(),
-                    "hashes": leaf.proof().iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "hashes": receipt.proof.iter().map(ToString::to_string).collect::<Vec<_>>(),
                     "checkpoint": {"envelope": checkpoint.note()},
                 },
-                "canonicalizedBody": base64(leaf.value().as_bytes()),
+                "canonicalizedBody": base64(leaf),
             }],
         },
         "dsseEnvelope": envelope,

@@ -8,6 +8,8 @@ use artifact::durable;
 use artifact::failure::Failure;
 use artifact::key::{P256Key, PublicKey};
 
+use crate::state::Memory;
+
 /// A key that signs images: ECDSA P-256 over SHA-256, in DER.
 pub trait ImageKey {
     /// The key that verifies.
@@ -38,10 +40,13 @@ impl FileKey {
         let broken = |e: String| Failure::halt("image-key-broken", format!("{}: {e}", path.display()));
         match fs::read(&path) {
             Ok(seed) => P256Key::from_seed(&seed).map(Self).map_err(|e| broken(e.to_string())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound && own.join("state.json").exists() => {
-                Err(broken("the key is gone, and the state beside it is not: restore the folder".to_owned()))
-            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                // The memory first: a key without one has lost it, and that is no first start.
+                if !Memory::begin(own)? {
+                    return Err(broken(
+                        "the key is gone, and the state beside it is not: restore the folder".to_owned(),
+                    ));
+                }
                 let key = P256Key::generate().map_err(|e| broken(e.to_string()))?;
                 durable::replace(&path, &*key.seed(), 0o600).map_err(|e| broken(e.to_string()))?;
                 Ok(Self(key))

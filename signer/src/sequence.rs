@@ -82,6 +82,21 @@ struct Job<'a> {
     evidence: &'a Evidence,
 }
 
+/// What is recorded, before anything was made of the evidence.
+struct Admitted {
+    permit: Recorded<Permit>,
+    made: Made,
+    seen: LastSeen,
+    memory: Memory,
+}
+
+impl Admitted {
+    fn into_job(self, evidence: &Evidence) -> Job<'_> {
+        let Self { permit, made, seen, memory } = self;
+        Job { permit, made, seen, memory, evidence }
+    }
+}
+
 impl Signer<'_> {
     /// Releases what was permitted.
     ///
@@ -103,11 +118,17 @@ impl Signer<'_> {
             rebuilds: Layout::open(lane.join("compare/out")),
             candidates: Layout::open(lane.join("intake/candidates")),
         };
+        if key.public() != self.keys.image {
+            return Err(Failure::halt("wrong-image-key", "the image key is not the one that keys.toml pins").into());
+        }
+        // The log first: one that was rolled back halts the house, whatever else is wrong.
+        let admitted = self.admit(ask, store)?;
         let evidence = Evidence::verify(ask, self.keys, rules, &stores).map_err(Stop::Refused)?;
-        let mut job = self.admit(ask, &evidence, store)?;
-        self.decide_again(&job, rules)?;
-        recorder.say("verified, and decided again");
+        let mut job = admitted.into_job(&evidence);
         let to_sign = statements(&job.permit.value().terms, &evidence, &self.config.verifier_id, key.kept())?;
+        job.made.keep_sound(&to_sign, &key.public(), self.keys);
+        self.decide_again(&job, rules, job.made.complete(&to_sign))?;
+        recorder.say("verified, and decided again");
         let attempt = self.bind(&mut job, &to_sign, store, recorder)?;
         self.sign(&mut job, &attempt, &to_sign, key, recorder)?;
         self.bundle(&mut job, &attempt, &to_sign, &key.public(), recorder)?;
@@ -117,7 +138,7 @@ impl Signer<'_> {
     }
 
     /// Admits the permit and what is recorded under it, against the last checkpoint that was seen.
-    fn admit<'e>(&self, ask: &ReleaseAsk, evidence: &'e Evidence, store: &dyn Store) -> Result<Job<'e>, Stop> {
+    fn admit(&self, ask: &ReleaseAsk, store: &dyn Store) -> Result<Admitted, Stop> {
         let memory = store.load()?;
         let mut seen = memory.seen;
         let recorded = |e| Stop::Failed(not_recorded(&e));
@@ -129,15 +150,14 @@ impl Signer<'_> {
         }
         let index = permit.index();
         made.attempt = made.attempt.filter(|a| a.permit == index);
-        Ok(Job { permit, made, seen, memory, evidence })
+        Ok(Admitted { permit, made, seen, memory })
     }
 
     /// Decides by this room's own rules and clock, and compares the terms with the permit's. What was signed while the
     /// permit held is published after it as well: then it is judged as of the permit's own moment.
-    fn decide_again(&self, job: &Job<'_>, rules: &ProjectRules) -> Result<(), Stop> {
+    fn decide_again(&self, job: &Job<'_>, rules: &ProjectRules, signed: bool) -> Result<(), Stop> {
         let terms = &job.permit.value().terms;
         let now = Moment::now();
-        let signed = !job.made.signatures.is_empty();
         let clock = if signed { terms.decided } else { now };
         let evidence = job.evidence;
         let attested: Vec<Attested<'_>> = evidence
@@ -196,8 +216,8 @@ impl Signer<'_> {
         let previous = previous(job, &terms);
         for tag in &terms.tags {
             let name = format!("{}:{tag}", terms.repository);
-            let digest = job.memory.tags.get(&name).filter(|u| u.permit == index).and_then(|u| u.digest);
-            job.memory.tags.insert(name, Used { permit: index, attempt: attempt.clone(), digest, previous });
+            let (attempt, digest) = (attempt.clone(), terms.digest);
+            job.memory.tags.insert(name, Used { permit: index, attempt, digest, previous, released: false });
         }
         job.memory.seen = job.seen;
         store.swap(&mut job.memory)?;
@@ -214,9 +234,6 @@ impl Signer<'_> {
         recorder: &mut dyn Recorder,
     ) -> Result<(), Stop> {
         let public = key.public();
-        if public != self.keys.image {
-            return Err(Failure::halt("wrong-image-key", "the image key is not the one that keys.toml pins").into());
-        }
         let promotion = job.permit.value().promotion;
         let mut submissions = Vec::new();
         for statement in to_sign.iter().filter(|s| job.made.signature(attempt, s).is_none()) {
@@ -326,14 +343,13 @@ impl Signer<'_> {
             referrers,
             at: Moment::now(),
         };
-        // Remembered first: the next permit names this digest as the previous one only once the log says it is there.
+        self.record(&mut job, recorder, vec![Submission::Body(release.into())])?;
+        // Killed before this, the next permit may name either digest as the previous one: `previous` takes both.
         for tag in &terms.tags {
             if let Some(used) = job.memory.tags.get_mut(&format!("{}:{tag}", terms.repository)) {
-                used.digest = Some(terms.digest);
+                used.released = true;
             }
         }
-        store.swap(&mut job.memory)?;
-        self.record(&mut job, recorder, vec![Submission::Body(release.into())])?;
         job.memory.seen = job.seen;
         store.swap(&mut job.memory)?;
         Ok(Answer::Released { digest: terms.digest, repository: terms.repository, tags: terms.tags })
@@ -373,7 +389,12 @@ fn bundle_entry(
 /// What the first tag named before this permit, by this room's own memory.
 fn previous(job: &Job<'_>, terms: &Terms) -> Option<Digest> {
     let used = job.memory.used(&terms.repository, terms.tags.first()?)?;
-    if used.permit == job.permit.index() { used.previous } else { used.digest.or(used.previous) }
+    match used.released {
+        _ if used.permit == job.permit.index() => used.previous,
+        true => Some(used.digest),
+        // Published perhaps, recorded perhaps: the log knows, and the permit says what the log says.
+        false => [Some(used.digest), used.previous].into_iter().find(|p| *p == terms.previous).unwrap_or(used.previous),
+    }
 }
 
 /// The recorded terms must be this room's own; the moments must be sane.
@@ -405,7 +426,7 @@ fn check_use(job: &Job<'_>, terms: &Terms) -> Result<(), Stop> {
             let text = format!("{}:{tag} was last written under the permit at {}", terms.repository, used.permit);
             return Err(refused("permit-superseded", text));
         }
-        if used.permit == index && attempt != Some(used.attempt.as_str()) {
+        if used.permit == index && (used.released || attempt != Some(used.attempt.as_str())) {
             return Err(refused("permit-used", format!("the permit at {index} was used for attempt {}", used.attempt)));
         }
     }
@@ -419,3 +440,8 @@ fn refused(code: &str, message: String) -> Stop {
 fn lost() -> Failure {
     Failure::halt("recorded-lost", "what was recorded did not come back")
 }
+
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;

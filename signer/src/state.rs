@@ -32,13 +32,32 @@ pub struct Used {
     pub permit: u64,
     /// The attempt under it.
     pub attempt: String,
-    /// What the tag names since; `None` until it is published.
-    pub digest: Option<Digest>,
+    /// What the attempt is to publish under it.
+    pub digest: Digest,
     /// What the tag named before.
     pub previous: Option<Digest>,
+    /// Whether the log has the release. Until then the tag may name either.
+    pub released: bool,
 }
 
 impl Memory {
+    /// Begins an empty memory, at the first start of all. `false`: one with a past lies there.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub(crate) fn begin(own: &Path) -> Result<bool, Failure> {
+        let path = own.join("state.json");
+        let failed = |e: String| Failure::later("signer-state", format!("{}: {e}", path.display()));
+        let empty = json::canonical("state", &Self::default()).map_err(|e| failed(e.to_string()))?;
+        match fs::read(&path) {
+            Ok(there) => Ok(there == empty),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                durable::replace(&path, &empty, 0o600).map(|()| true).map_err(|e| failed(e.to_string()))
+            }
+            Err(e) => Err(failed(e.to_string())),
+        }
+    }
+
     /// The last use of a tag.
     pub fn used(&self, repository: &Repository, tag: &Tag) -> Option<&Used> {
         self.tags.get(&format!("{repository}:{tag}"))
@@ -85,7 +104,9 @@ impl Store for FileStore {
         let halt = |e: String| Failure::halt("signer-state-broken", format!("{}: {e}", self.path.display()));
         match fs::read(&self.path) {
             Ok(bytes) => json::parse_canonical("state", &bytes).map_err(|e| halt(e.to_string())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Memory::default()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !self.path.with_file_name("key").exists() => {
+                Ok(Memory::default())
+            }
             Err(e) => Err(halt(e.to_string())),
         }
     }

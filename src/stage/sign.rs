@@ -41,6 +41,13 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
                 pass.house.timeline.line("signer", &format!("published {repository}@{digest}"));
                 return Ok(());
             }
+            Answer::Refused { reasons } if reasons.iter().all(|r| r.code == "permit-expired") => {
+                // It took too long to get here: the next pass decides anew.
+                return Err(Failure::later(
+                    "permit-expired",
+                    "the permit ran out before anything was signed; run again",
+                ));
+            }
             Answer::Refused { reasons } => return ledger.refuse(id, reasons),
             Answer::Failed(failure) => return Err(failure),
             Answer::State { .. } => return Err(out_of_turn()),

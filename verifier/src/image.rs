@@ -92,6 +92,7 @@ fn check_statement(
     match head.predicate_type.as_str() {
         SIGN => {
             let said = |name: &str| subject.annotations.get(name).and_then(|v| v.as_str()).unwrap_or_default();
+            said("lane").parse::<artifact::lane::LaneName>().map_err(|e| format!("the image signature: {e}"))?;
             if said("trial") == "true" {
                 report.warnings.push("trial: the perimeter was started by an ordinary user".to_owned());
             }

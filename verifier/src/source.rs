@@ -70,7 +70,9 @@ impl Source<'_> {
         if listed.len() > REFERRERS {
             return Err(format!("{} referrers, and at most {REFERRERS} are looked at", listed.len()));
         }
-        Ok(listed.into_iter().map(|d| d.digest).filter(|d| d != subject).collect())
+        // A bundle hangs on an image manifest; what else strangers attach (an index, say) is no concern of ours.
+        let manifests = listed.into_iter().filter(|d| d.media_type == oci::MANIFEST && d.digest != *subject);
+        Ok(manifests.map(|d| d.digest).collect())
     }
 
     async fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, String> {

@@ -47,10 +47,11 @@ impl Recorder for Door<'_> {
 
 fn serve(entered: &Entered) -> Result<(), String> {
     let own = entered.state.join("public/signer/own");
+    // The lock first: two first starts must not make two keys.
+    let store = FileStore::open(&own).map_err(|e| e.to_string())?;
     let key = FileKey::open(&own).map_err(|e| e.to_string())?;
     let hello = Hello::new(Room::Signer, entered, Some(key.public().to_string()));
     frame::send(&entered.channel, &hello).map_err(|e| e.to_string())?;
-    let store = FileStore::open(&own).map_err(|e| e.to_string())?;
     loop {
         let answer = match frame::receive(&entered.channel) {
             Ok(Ask::State) => match store.load() {

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use artifact::failure::Retry;
 use clap::{Parser, Subcommand};
-use registry::Client;
+use registry::{Client, Fault, RegistryError};
 use verifier::reference::Reference;
 use verifier::report::Report;
 use verifier::source::Source;
@@ -83,23 +84,40 @@ fn run(cli: &Cli) -> Result<Report, (u8, String)> {
 
 async fn check_image(reference: &Reference, trust: &Trust) -> Result<Report, (u8, String)> {
     let client = Client::new(&trust.registry).map_err(|e| (2, e.to_string()))?;
+    if let (Reference::Tagged(..), None) = (reference, &trust.log_source) {
+        let text =
+            "the trust file names no log_source, and a tag is current only by the log: add it, or name the digest";
+        return Err((2, text.to_owned()));
+    }
     Ok(match reference {
         Reference::Layout(folder, digest) => {
             let name = format!("oci:{}@{digest}", folder.display());
             image::verify(&name, &Source::Layout(folder.clone()), digest, None, trust).await
         }
         Reference::Pinned(pinned) => {
+            // A registry that does not answer is no verdict.
+            client.manifest(&pinned.repository, &pinned.digest.to_string()).await.map_err(unanswered)?;
             let source = Source::Registry(&client, pinned.repository.clone());
             image::verify(&pinned.to_string(), &source, &pinned.digest, None, trust).await
         }
         Reference::Tagged(repository, tag) => {
-            let found = client.manifest(repository, tag.as_str()).await.map_err(|e| (3, e.to_string()))?;
+            let found = client.manifest(repository, tag.as_str()).await.map_err(unanswered)?;
             let (_, digest) = found.ok_or_else(|| (1, format!("{repository}:{tag}: there is no such tag")))?;
             let name = format!("{repository}:{tag}");
             let source = Source::Registry(&client, repository.clone());
             image::verify(&name, &source, &digest, Some((repository, tag)), trust).await
         }
     })
+}
+
+/// Not listed or badly set up: 2. Not there for now: 3. Something else than was asked for: 1.
+fn unanswered(error: RegistryError) -> (u8, String) {
+    let status = match (error.fault(), error.retry()) {
+        (Fault::Unlisted(_) | Fault::Setup(_), _) => 2,
+        (_, Retry::Later) => 3,
+        _ => 1,
+    };
+    (status, error.to_string())
 }
 
 fn print(report: &Report, json: bool) {
