@@ -14,6 +14,7 @@ mod line;
 pub mod menu;
 pub mod posture;
 pub mod probe;
+mod readback;
 pub mod room;
 mod seccomp;
 mod sys;

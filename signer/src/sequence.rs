@@ -1,20 +1,25 @@
 //! The whole sequence, on one page: verify, decide again, admit the permit, bind the attempt, sign, bundle, publish, read
 //! back, record. Killed anywhere and asked again, it goes on with what is recorded, and makes nothing twice.
 
+mod again;
+#[cfg(test)]
+mod testkit;
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
+use again::{check_use, previous};
 use artifact::digest::{Base64, hex};
 use artifact::failure::Failure;
 use artifact::key::PublicKey;
-use artifact::lane::Public;
 use artifact::layout::Layout;
-use artifact::statement::permit::Terms;
 use artifact::{Digest, Moment};
 use audit::door::{Appended, Submission};
 use audit::entry::{Attempt, Bundle, Permit, PromotionId, Reason, Release, Signature};
 use audit::keys::HouseKeys;
 use audit::recorded::{LastSeen, Proven, Recorded};
-use policy::{Attested, Case, Decision, ProjectRules, Rules};
+use policy::Rules;
 use registry::Client;
 
 use crate::attempt::{Made, not_recorded};
@@ -27,9 +32,6 @@ use crate::legacy;
 use crate::publish::{Attached, Publication};
 use crate::state::{Memory, Store, Used};
 use crate::statements::{ToSign, statements};
-
-/// How far apart clocks may be, in seconds.
-const SKEW: u64 = 300;
 
 /// Why a release did not come about.
 #[derive(Debug)]
@@ -151,42 +153,6 @@ impl Signer<'_> {
         let index = permit.index();
         made.attempt = made.attempt.filter(|a| a.permit == index);
         Ok(Admitted { permit, made, seen, memory })
-    }
-
-    /// Decides by this room's own rules and clock, and compares the terms with the permit's. What was signed while the
-    /// permit held is published after it as well: then it is judged as of the permit's own moment.
-    fn decide_again(&self, job: &Job<'_>, rules: &ProjectRules, signed: bool) -> Result<(), Stop> {
-        let terms = &job.permit.value().terms;
-        let now = Moment::now();
-        let clock = if signed { terms.decided } else { now };
-        let evidence = job.evidence;
-        let attested: Vec<Attested<'_>> = evidence
-            .comparisons
-            .iter()
-            .map(|(envelope, key, says)| Attested { envelope: *envelope, key: *key, says })
-            .collect();
-        let case = Case {
-            lane: Public,
-            trial: self.trial,
-            rules: self.rules.digest(),
-            nonce: &evidence.facts.nonce,
-            facts: &evidence.facts,
-            facts_envelope: evidence.facts_envelope,
-            commit_signature: evidence.commit_signature.as_ref(),
-            results: &evidence.results,
-            comparisons: &attested,
-            previous: previous(job, terms),
-        };
-        let own = match policy::decide(&case, rules, clock) {
-            Decision::Permit(permit) => permit.into_terms(),
-            Decision::Refusal(refusal) => {
-                let reasons = refusal.reasons.into_iter();
-                return Err(Stop::Refused(
-                    reasons.map(|r| Reason { code: r.code.to_string(), message: r.message }).collect(),
-                ));
-            }
-        };
-        check_terms(terms, own, rules, now, signed)
     }
 
     /// Records the attempt, and binds the tags to it by compare-and-set: a permit is used once, and never an older one.
@@ -386,53 +352,6 @@ fn bundle_entry(
     Bundle { promotion, attempt, subject, predicate_type, bundle, at }.into()
 }
 
-/// What the first tag named before this permit, by this room's own memory.
-fn previous(job: &Job<'_>, terms: &Terms) -> Option<Digest> {
-    let used = job.memory.used(&terms.repository, terms.tags.first()?)?;
-    match used.released {
-        _ if used.permit == job.permit.index() => used.previous,
-        true => Some(used.digest),
-        // Published perhaps, recorded perhaps: the log knows, and the permit says what the log says.
-        false => [Some(used.digest), used.previous].into_iter().find(|p| *p == terms.previous).unwrap_or(used.previous),
-    }
-}
-
-/// The recorded terms must be this room's own; the moments must be sane.
-fn check_terms(terms: &Terms, own: Terms, rules: &ProjectRules, now: Moment, signed: bool) -> Result<(), Stop> {
-    let mut reasons = Vec::new();
-    let mut add = |code: &str, message: String| reasons.push(Reason { code: code.to_owned(), message });
-    if (Terms { decided: terms.decided, expires: terms.expires, ..own.clone() }) != *terms {
-        add("terms-differ", format!("the permit says {terms:?}; deciding again gives {own:?}"));
-    }
-    if terms.decided > now.plus_seconds(SKEW) {
-        add("from-the-future", format!("permitted at {}, and now is {now}", terms.decided));
-    }
-    if terms.expires.seconds_since(terms.decided) > rules.permit_minutes * 60 {
-        add("permit-too-long", format!("from {} to {}", terms.decided, terms.expires));
-    }
-    if now >= terms.expires && !signed {
-        add("permit-expired", format!("at {}, and now is {now}", terms.expires));
-    }
-    if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
-}
-
-/// A permit is used for one attempt, and a tag never goes back to an older permit.
-fn check_use(job: &Job<'_>, terms: &Terms) -> Result<(), Stop> {
-    let index = job.permit.index();
-    for tag in &terms.tags {
-        let Some(used) = job.memory.used(&terms.repository, tag) else { continue };
-        let attempt = job.made.attempt.as_ref().map(|a| a.id.as_str());
-        if used.permit > index {
-            let text = format!("{}:{tag} was last written under the permit at {}", terms.repository, used.permit);
-            return Err(refused("permit-superseded", text));
-        }
-        if used.permit == index && (used.released || attempt != Some(used.attempt.as_str())) {
-            return Err(refused("permit-used", format!("the permit at {index} was used for attempt {}", used.attempt)));
-        }
-    }
-    Ok(())
-}
-
 fn refused(code: &str, message: String) -> Stop {
     Stop::Refused(vec![Reason { code: code.to_owned(), message }])
 }
@@ -440,8 +359,3 @@ fn refused(code: &str, message: String) -> Stop {
 fn lost() -> Failure {
     Failure::halt("recorded-lost", "what was recorded did not come back")
 }
-
-#[cfg(test)]
-mod testkit;
-#[cfg(test)]
-mod tests;

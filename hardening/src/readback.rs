@@ -1,0 +1,78 @@
+//! What is read back from inside a sandbox before a recipe runs: runtimes ignore some fields in silence.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::bundle::{Bundle, SandboxError};
+
+/// The bundle's capabilities as the kernel's mask.
+const CAPABILITY_MASK: &str = "00000000800000fb";
+
+/// Asked by a shell's own words alone: a base may hold nothing else.
+const QUESTIONS: &str = r#"
+while read -r name first rest; do
+  case "$name" in Uid:|NoNewPrivs:|Seccomp:|CapEff:|CapBnd:) echo "$name $first" ;; esac
+done < /proc/self/status
+while read -r first second soft rest; do
+  case "$first $second" in "Max processes") echo "processes $soft" ;; esac
+done < /proc/self/limits
+ids=ids
+while read -r inside outside count; do ids="$ids $inside+$count"; done < /proc/self/uid_map
+echo "$ids"
+while read -r id parent device root point options rest; do
+  case "$point:$options" in /:ro|/:ro,*) echo "root ro" ;; esac
+done < /proc/self/mountinfo
+read -r name < /proc/sys/kernel/hostname
+echo "host $name"
+echo "umask $(umask)"
+echo "cwd $(pwd)"
+echo "LC_ALL $LC_ALL"
+echo "TZ $TZ"
+echo "SOURCE_DATE_EPOCH $SOURCE_DATE_EPOCH"
+routes=none
+while read -r interface rest; do case "$interface" in Iface) ;; *) routes="$interface" ;; esac; done < /proc/net/route
+echo "network $routes"
+echo "pid $$"
+"#;
+
+impl Bundle {
+    /// Starts the sandbox for nothing but questions, and compares every answer with what was asked for.
+    ///
+    /// # Errors
+    /// When the runtime can't be started, or anything is not as asked.
+    pub fn read_back(&self, runtime: &Path, name: &str) -> Result<Vec<String>, SandboxError> {
+        let ended = self.run(runtime, name, QUESTIONS, Duration::from_secs(60))?;
+        if ended.status != Some(0) {
+            return Err(SandboxError::NotAsAsked(format!("it did not start: {}", ended.tail.trim_end())));
+        }
+        let answers: Vec<&str> = ended.tail.lines().collect();
+        let env = |name: &str| self.env.iter().find_map(|e| e.strip_prefix(&format!("{name}="))).unwrap_or_default();
+        let expected = [
+            ("no_new_privs", "NoNewPrivs: 1".to_owned()),
+            ("a seccomp filter", "Seccomp: 2".to_owned()),
+            ("capabilities", format!("CapEff: {CAPABILITY_MASK}")),
+            ("bounding set", format!("CapBnd: {CAPABILITY_MASK}")),
+            ("uid 0 of a user namespace", "Uid: 0".to_owned()),
+            ("id map", format!("ids {}", if self.ranges { "0+1 1+65535" } else { "0+1" })),
+            ("read-only root", "root ro".to_owned()),
+            ("host name", format!("host {}", self.hostname)),
+            ("umask", format!("umask {:04o}", self.umask)),
+            ("working directory", format!("cwd {}", self.cwd)),
+            ("locale", format!("LC_ALL {}", env("LC_ALL"))),
+            ("time zone", format!("TZ {}", env("TZ"))),
+            ("SOURCE_DATE_EPOCH", format!("SOURCE_DATE_EPOCH {}", env("SOURCE_DATE_EPOCH"))),
+            ("no network", "network none".to_owned()),
+            ("pid namespace", "pid 1".to_owned()),
+            ("process limit", format!("processes {}", self.processes)),
+        ];
+        for (what, wanted) in &expected {
+            if !answers.contains(&wanted.as_str()) {
+                let found = answers.join("; ");
+                return Err(SandboxError::NotAsAsked(format!(
+                    "{what}: asked for {wanted:?}, inside there is: {found}"
+                )));
+            }
+        }
+        Ok(expected.iter().map(|(what, _)| (*what).to_owned()).collect())
+    }
+}
