@@ -102,10 +102,12 @@ impl Fold {
         self.order.iter().filter_map(|id| self.promotions.get_key_value(id))
     }
 
-    /// The newest promotion of a project that has not ended.
+    /// The newest promotion of a project that has not ended. One that a later release has overtaken is left behind: a tag
+    /// would go back to an older commit.
     pub fn unfinished(&self, project: &ProjectName) -> Option<PromotionId> {
-        let mut of = self.promotions().rev().filter(|(_, p)| p.opened.project == *project);
-        of.find(|(_, p)| p.release.is_none() && p.refusal.is_none()).map(|(id, _)| *id)
+        let of = self.promotions().rev().filter(|(_, p)| p.opened.project == *project);
+        let newest = of.take_while(|(_, p)| p.release.is_none()).find(|(_, p)| p.refusal.is_none());
+        newest.map(|(id, _)| *id)
     }
 
     /// What a tag names, by the log.

@@ -1,6 +1,6 @@
 //! One pass: look at each project, open what is new, go on with what was interrupted.
 
-use artifact::failure::Failure;
+use artifact::failure::{Failure, Retry};
 use artifact::lane::LaneName;
 use artifact::name::ProjectName;
 use artifact::{CommitId, Moment};
@@ -35,8 +35,7 @@ pub fn project(
     commit: Option<&CommitId>,
 ) -> Result<Ended, Failure> {
     if let Some(id) = ledger.fold().unfinished(project) {
-        pass.house.timeline.line("coordinator", &format!("{project}: going on with {id}"));
-        pipeline::promote(pass, ledger, &id)?;
+        resume(pass, ledger, &id)?;
     }
     let sighting = prepare::look(pass, project, commit)?;
     let Some(evidence) = sighting.evidence else {
@@ -47,6 +46,18 @@ pub fn project(
     let id = open(pass, ledger, project, &sighting, evidence)?;
     let outcome = pipeline::promote(pass, ledger, &id)?;
     Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: Some(id), outcome: Some(outcome) })
+}
+
+/// Goes on with what was interrupted. What can't go on for now keeps a newer commit from nothing, unless it is signed.
+fn resume(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<(), Failure> {
+    pass.house.timeline.line("coordinator", &format!("going on with {id}"));
+    match pipeline::promote(pass, ledger, id) {
+        Err(failure) if failure.retry == Retry::Later && !ledger.promotion(id)?.signed => {
+            pass.house.timeline.line("coordinator", &format!("it waits: {failure}"));
+            Ok(())
+        }
+        ended => ended.map(drop),
+    }
 }
 
 /// The promotion of what was seen: the one that the log knows, or a new one.

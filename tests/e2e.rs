@@ -239,6 +239,23 @@ fn a_registry_that_is_down_for_a_while_is_tried_again_by_the_next_pass() {
 }
 
 #[test]
+fn a_runtime_that_is_missing_stops_the_pass_and_what_was_overtaken_is_left_behind() {
+    let scene = Scene::new();
+    scene.world.perimeter.write("builder.toml", "runtime = \"no-such-runtime\"\n").unwrap();
+    scene.green("first");
+    let stopped = scene.once(3);
+    assert!(stopped.stderr.contains("apt-get install no-such-runtime"), "{}", stopped.stderr);
+    let second = scene.green("second");
+    scene.once(3);
+    scene.world.configure().unwrap();
+    scene.once(0);
+    scene.once(0);
+    assert_eq!(scene.count("release"), 1, "the first would take the tag back to an older commit");
+    let shown = scene.world.perimeter.show(second.as_str()).unwrap();
+    assert_eq!(scene.released("latest").as_deref(), shown["digest"].as_str());
+}
+
+#[test]
 fn two_passes_at_the_same_time_make_one_release() {
     let scene = Scene::new();
     scene.green("twice");
