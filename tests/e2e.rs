@@ -75,6 +75,14 @@ fn an_ordinary_user_has_the_same_line_and_everything_signed_says_trial() {
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
 }
 
+/// What `make demo` starts: it judges itself, and ends with 0 only when each act came out as announced.
+#[test]
+fn the_show_ends_as_announced() {
+    let ran = Command::new(crate::binaries().join("countersign-demo")).env("NO_COLOR", "1").output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
+}
+
 #[test]
 fn the_tag_is_written_last() {
     let scene = Scene::new();
