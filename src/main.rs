@@ -32,6 +32,7 @@ fn main() -> Status {
     if std::env::args_os().nth(1).is_some_and(|word| word == "coordinate") {
         return coordinator::coordinate();
     }
+    hardening::end_with_the_pipe();
     let cli = Cli::parse();
     match run(&cli) {
         Ok(()) => Status::Done,

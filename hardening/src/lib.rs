@@ -23,3 +23,4 @@ mod tree;
 pub use error::HardeningError;
 pub use menu::Room;
 pub use posture::Posture;
+pub use sys::end_with_the_pipe;

@@ -139,3 +139,11 @@ pub(crate) fn attempt([number, first, second]: [libc::c_long; 3]) -> io::Result<
         _ => Ok(()),
     }
 }
+
+/// Has a reader that goes away end the program in silence, as pipes expect it: `countersign log list | head`.
+pub fn end_with_the_pipe() {
+    // SAFETY: sets a signal's disposition to the default one; called at the start, by a program of one thread.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}

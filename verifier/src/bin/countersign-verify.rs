@@ -1,5 +1,6 @@
 //! Checks images and logs, with a trust file and nothing else of the house.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -120,15 +121,11 @@ fn unanswered(error: RegistryError) -> (u8, String) {
     (status, error.to_string())
 }
 
+/// Prints the report. A reader that has gone away reads nothing; the exit status says it all the same.
 fn print(report: &Report, json: bool) {
-    if json {
-        match serde_json::to_string_pretty(report) {
-            Ok(text) => println!("{text}"),
-            Err(e) => eprintln!("countersign-verify: {e}"),
-        }
-    } else {
-        for line in report.lines() {
-            println!("{line}");
-        }
-    }
+    let text = match json {
+        true => serde_json::to_string_pretty(report).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}")),
+        false => report.lines().join("\n"),
+    };
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
