@@ -12,7 +12,7 @@ use artifact::statement::facts::{self, CommitSignature, Facts};
 use artifact::statement::provenance::{BUILD_TYPE_STEPS, Provenance};
 use artifact::statement::test_result::TestResult;
 use artifact::statement::{Signed, Statement};
-use artifact::{CommitId, Digest};
+use artifact::{CommitId, Digest, Moment};
 use audit::entry::Reason;
 use audit::keys::HouseKeys;
 use policy::ProjectRules;
@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     pub facts_envelope: Digest,
     /// The commit's own signature, from the raw object.
     pub commit_signature: Option<CommitSignature>,
+    /// The commit's time: what is attached to the image is dated by it, so that no clock of ours stands in a digest.
+    pub source_date: Moment,
     /// The test results, each from its envelope.
     pub results: Vec<facts::TestResult>,
     /// Digest of the envelope, the comparer's key, what it says.
@@ -65,7 +67,7 @@ impl Evidence {
                 return Err(reasons.0);
             }
         };
-        let commit_signature = commit_signature(&facts, &ask.commit_object, rules, &mut reasons);
+        let (commit_signature, source_date) = commit(&facts, &ask.commit_object, rules, &mut reasons);
         let results = results(&facts.commit, &ask.results, rules, &mut reasons);
         // Who carries them could leave the newest out, and an older green would stand.
         if !results.iter().map(|r| &r.envelope).eq(facts.results.iter().map(|r| &r.envelope)) {
@@ -96,29 +98,33 @@ impl Evidence {
             Vec::new()
         });
         let facts_envelope = Digest::of(&ask.facts.0);
-        let whole = Self { facts, facts_envelope, commit_signature, results, comparisons, provenance };
+        let whole = Self { facts, facts_envelope, commit_signature, source_date, results, comparisons, provenance };
         if reasons.0.is_empty() { Ok(whole) } else { Err(reasons.0) }
     }
 }
 
 /// The raw commit object must be the commit, and its tree the one that was built.
-fn commit_signature(
+fn commit(
     facts: &Facts,
     object: &Base64,
     rules: &ProjectRules,
     reasons: &mut Reasons,
-) -> Option<CommitSignature> {
+) -> (Option<CommitSignature>, Moment) {
     let commit = match Commit::parse(&facts.commit, &object.0) {
         Ok(commit) => commit,
         Err(e) => {
             reasons.add("commit-not-verified", e);
-            return None;
+            return (None, facts.stated);
         }
     };
     if commit.tree != facts.tree {
         reasons.add("commit-not-verified", format!("its tree is {}, the facts say {}", commit.tree, facts.tree));
     }
-    rules.verify_commit(&commit).ok()
+    let source_date = Moment::from_unix(commit.committed).unwrap_or_else(|| {
+        reasons.add("commit-not-verified", "its time lies outside the years 1970 to 9999");
+        facts.stated
+    });
+    (rules.verify_commit(&commit).ok(), source_date)
 }
 
 fn results(
@@ -157,6 +163,7 @@ fn check_provenance(
     let bound = [
         (definition.build_type == BUILD_TYPE_STEPS, "build type"),
         (definition.external_parameters.commit == facts.commit, "commit"),
+        (definition.external_parameters.source == facts.source, "source"),
         (definition.internal_parameters.lane == facts.lane, "lane"),
         (definition.internal_parameters.project == facts.project, "project"),
         (definition.internal_parameters.trial == facts.trial, "trial"),

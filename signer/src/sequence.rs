@@ -261,7 +261,7 @@ impl Signer<'_> {
             bundles: Vec::new(),
             signatures: Vec::new(),
             attestations: Vec::new(),
-            created: terms.decided,
+            created: job.evidence.source_date,
         };
         for statement in to_sign {
             let signature = job.made.signature(attempt, statement).ok_or_else(lost)?;
