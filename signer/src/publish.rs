@@ -136,7 +136,13 @@ impl Publication<'_> {
             client.push_bytes(repository, bytes).await.map_err(failed)?;
         }
         client.push_manifest(repository, &tag, oci::MANIFEST, &manifest).await.map_err(failed)?;
-        Ok(())
+        match client.manifest(repository, &tag).await.map_err(failed)? {
+            Some((there, _)) if there == manifest => Ok(()),
+            _ => {
+                let text = format!("{repository}:{tag} was written, and names something else: another writer is at it");
+                Err(Failure::later("legacy-tag-not-read-back", text))
+            }
+        }
     }
 
     async fn read_back_referrers(&self, client: &Client, ours: &[Digest]) -> Result<(), Failure> {
