@@ -141,14 +141,13 @@ impl Fold {
             }
             return;
         }
+        let Some(promotion) = body.promotion().and_then(|id| self.promotions.get_mut(&id)) else { return };
         if let Body::Release(release) = &body {
             for tag in &release.tags {
                 self.tags.insert((release.repository.clone(), tag.clone()), release.digest);
             }
         }
-        if let Some(promotion) = body.promotion().and_then(|id| self.promotions.get_mut(&id)) {
-            promotion.apply(entry, body);
-        }
+        promotion.apply(entry, body);
     }
 }
 
@@ -206,5 +205,145 @@ impl Promotion {
         self.rebuild = None;
         self.permit_entry = None;
         self.under_permit = Vec::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifact::Moment;
+    use artifact::digest::Base64;
+    use artifact::lane::LaneName;
+    use artifact::statement::comparison::Level;
+    use artifact::statement::permit::Terms;
+    use audit::entry::Signature;
+    use audit::leaf::{RekorLeaf, Salt};
+
+    use super::*;
+
+    fn at(text: &str) -> Moment {
+        text.parse().unwrap()
+    }
+
+    fn id(word: &str) -> PromotionId {
+        PromotionId(Digest::of(word.as_bytes()))
+    }
+
+    fn begun(word: &str) -> Body {
+        Body::Opened(Opened {
+            promotion: id(word),
+            lane: LaneName::Public,
+            trial: false,
+            project: "app".parse().unwrap(),
+            commit: "1111111111111111111111111111111111111111".parse().unwrap(),
+            candidate: None,
+            evidence: Digest::of(b"evidence"),
+            rules: Digest::of(b"rules"),
+            at: at("2026-11-23T10:00:00Z"),
+        })
+    }
+
+    fn rebuilt(word: &str) -> Body {
+        let empty = Base64::default();
+        let (promotion, rebuild, when) = (id(word), Digest::of(b"image"), at("2026-11-23T10:00:10Z"));
+        let (comparison, provenance) = (empty.clone(), empty);
+        Body::Rebuild(Rebuild { promotion, comparison, provenance, level: Level::BitForBit, rebuild, at: when })
+    }
+
+    fn permitted(word: &str) -> Body {
+        let terms = Terms {
+            lane: LaneName::Public,
+            trial: false,
+            project: "app".parse().unwrap(),
+            commit: "1111111111111111111111111111111111111111".parse().unwrap(),
+            digest: Digest::of(b"image"),
+            repository: "r.example/app".parse().unwrap(),
+            tags: vec!["latest".parse().unwrap()],
+            previous: None,
+            level: Level::BitForBit,
+            rules: Digest::of(b"rules"),
+            facts: Digest::of(b"facts"),
+            comparisons: vec![],
+            branch_checked: at("2026-11-23T10:00:20Z"),
+            decided: at("2026-11-23T10:00:20Z"),
+            expires: at("2026-11-23T10:10:20Z"),
+        };
+        Body::Permit(Permit { promotion: id(word), terms })
+    }
+
+    fn signed(word: &str) -> Body {
+        Body::Signature(Signature {
+            promotion: id(word),
+            attempt: "00".repeat(16),
+            payload_type: "x".into(),
+            payload: Base64::default(),
+            signature: Base64::default(),
+            key: artifact::key::KeyId(Digest::of(b"key")),
+            key_kept: "file".into(),
+            at: at("2026-11-23T10:00:30Z"),
+        })
+    }
+
+    fn released(word: &str) -> Body {
+        Body::Release(Release {
+            promotion: id(word),
+            lane: LaneName::Public,
+            trial: false,
+            project: "app".parse().unwrap(),
+            attempt: "00".repeat(16),
+            permit: 2,
+            digest: Digest::of(word.as_bytes()),
+            repository: "r.example/app".parse().unwrap(),
+            tags: vec!["latest".parse().unwrap()],
+            previous: None,
+            referrers: vec![],
+            at: at("2026-11-23T10:00:40Z"),
+        })
+    }
+
+    fn fold(bodies: impl IntoIterator<Item = Body>) -> Fold {
+        let mut fold = Fold::default();
+        for (index, body) in (0..).zip(bodies) {
+            let bytes = body.to_bytes().unwrap();
+            fold.apply(Entry { index, content: Content::Ours { body, bytes, salt: Salt::from_raw([0; 32]) } });
+        }
+        fold
+    }
+
+    #[test]
+    fn a_permit_that_ran_out_unsigned_is_decided_anew_and_a_signed_one_is_published() {
+        let (early, late) = (at("2026-11-23T10:05:00Z"), at("2026-11-23T11:00:00Z"));
+        let unsigned = fold([begun("a"), rebuilt("a"), permitted("a")]);
+        let stage = |fold: &Fold, now| fold.promotion(&id("a")).unwrap().stage(now);
+        assert_eq!((stage(&unsigned, early), stage(&unsigned, late)), (Stage::Permitted, Stage::Rebuilt));
+        let signed = fold([begun("a"), rebuilt("a"), permitted("a"), signed("a")]);
+        assert_eq!(stage(&signed, late), Stage::Permitted);
+    }
+
+    #[test]
+    fn a_leaf_belongs_to_the_promotion_whose_signature_it_follows() {
+        let mut fold = fold([begun("a"), begun("b"), permitted("a"), signed("a")]);
+        let leaf = RekorLeaf::parse(br#"{"apiVersion":"0","kind":"k","spec":{}}"#.to_vec()).unwrap();
+        fold.apply(Entry { index: 4, content: Content::Rekor(leaf) });
+        let under =
+            |word: &str| fold.promotion(&id(word)).unwrap().under_permit.iter().map(|e| e.index).collect::<Vec<_>>();
+        assert_eq!((under("a"), under("b")), (vec![3, 4], vec![]));
+    }
+
+    #[test]
+    fn what_a_release_has_overtaken_is_left_behind_and_tags_name_the_newest() {
+        let fold = fold([begun("a"), begun("b"), permitted("b"), released("b"), begun("c")]);
+        let app = "app".parse().unwrap();
+        assert_eq!(fold.unfinished(&app), Some(id("c")));
+        let fold = self::fold([begun("a"), begun("b"), permitted("b"), released("b")]);
+        assert_eq!(fold.unfinished(&app), None);
+        let (repository, tag) = ("r.example/app".parse().unwrap(), "latest".parse().unwrap());
+        assert_eq!(fold.tag(&repository, &tag), Some(Digest::of(b"b")));
+    }
+
+    #[test]
+    fn an_entry_of_a_promotion_that_never_began_changes_nothing() {
+        let fold = fold([permitted("a"), signed("a"), released("a")]);
+        assert!(fold.promotion(&id("a")).is_none() && fold.promotions().next().is_none());
+        assert_eq!(fold.tag(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap()), None);
     }
 }
