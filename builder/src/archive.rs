@@ -1,7 +1,8 @@
 //! Reading one layer: tar entries from a stream that nobody has vouched for.
 //!
 //! What two container runtimes would read differently is refused, not interpreted: sparse files, a link with
-//! content, two extended headers for one entry, paths that leave the root.
+//! content, two extended headers for one entry, two long names for one entry, data after half of the end mark, paths
+//! that leave the root. A leading slash is none of these: all of them take it for the root of the image.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read};
@@ -218,18 +219,18 @@ pub fn entries(layer: &mut impl Read, budget: &mut Budget, scratch: &Scratch) ->
     Ok(found)
 }
 
-/// The next header; `None` after two blocks of zeros, or at the end of a stream that has none.
+/// The next header; `None` after two blocks of zeros, or where the stream ends instead of either. One block of zeros
+/// ends an archive for some readers, is skipped by others, and is an error for the rest.
 fn next_header(layer: &mut impl Read) -> io::Result<Option<tar::Header>> {
-    let mut header = tar::Header::new_old();
-    for _ in 0..2 {
-        let block = bytes(layer, 512, true)?;
-        if block.is_empty() {
-            return Ok(None);
-        }
-        if block.iter().any(|b| *b != 0) {
-            header.as_mut_bytes().copy_from_slice(&block);
-            return Ok(Some(header));
-        }
+    let filled = |block: &[u8]| block.iter().any(|b| *b != 0);
+    let block = bytes(layer, 512, true)?;
+    if filled(&block) {
+        let mut header = tar::Header::new_old();
+        header.as_mut_bytes().copy_from_slice(&block);
+        return Ok(Some(header));
+    }
+    if !block.is_empty() && filled(&bytes(layer, 512, true)?) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "one block of zeros, and then more entries"));
     }
     Ok(None)
 }
@@ -288,11 +289,17 @@ mod tests {
     }
 
     #[test]
+    fn a_leading_slash_is_the_root_of_the_image() {
+        let found = read(&[block(b"/", b'5', b""), block(b"//app/x", b'0', b"")].concat()).unwrap();
+        assert_eq!((&found[0].path[..], &found[1].path[..]), (&b""[..], &b"app/x"[..]));
+    }
+
+    #[test]
     fn hostile_archives_are_refused_with_short_errors() {
         let sparse = block(b"h", b'x', b"22 GNU.sparse.major=1\n");
         let hostile = [
             block(b"../etc", b'0', b""),
-            block(b"/etc", b'0', b""),
+            block(b"/../etc", b'0', b""),
             block(b"a/../b", b'5', b""),
             [block(b"h", b'x', b"12 path=a\0b\n"), block(b"f", b'0', b"")].concat(),
             [sparse, block(b"f", b'0', b"")].concat(),
@@ -303,6 +310,9 @@ mod tests {
             block(b"h", b'g', b"10 path=a\n"),
             block(b"h", b'x', b"99 path=a\n"),
             [block(b"h", b'x', b""), block(b"h", b'x', b"")].concat(),
+            [block(b"h", b'x', b"10 path=a\n"), block(b"h", b'L', b"b"), block(b"f", b'0', b"")].concat(),
+            [block(b"h", b'x', b"14 linkpath=a\n"), block(b"h", b'K', b"b"), block(b"f", b'2', b"")].concat(),
+            [vec![0; 512], block(b"f", b'0', b"")].concat(),
             block(b"h", b'L', b"name for nothing"),
             header(b"f", b'0', 1 << 40).as_bytes().to_vec(),
             header(b"h", b'L', 1 << 30).as_bytes().to_vec(),

@@ -106,6 +106,10 @@ impl Extras {
         if kind == b'S' || self.records.as_ref().is_some_and(|r| r.keys().any(sparse)) {
             return Err("a sparse file");
         }
+        let both = |record: &[u8], long: &Option<Vec<u8>>| self.record(record).is_some() && long.is_some();
+        if both(b"path", &self.long_path) || both(b"linkpath", &self.long_link) {
+            return Err("two long names");
+        }
         let short = header.path_bytes();
         let raw = self.record(b"path").or(self.long_path.as_deref()).unwrap_or(&short);
         let path = clean(raw)?;
@@ -186,7 +190,7 @@ fn seconds(text: &[u8]) -> Option<i64> {
     whole.parse::<i64>().ok()?.checked_sub(i64::from(down))
 }
 
-/// A path without `./`, doubled slashes and the last slash; empty for the root. Paths that leave the root are
+/// A path without `./`, doubled slashes, and slashes at either end; empty for the root. Paths that leave the root are
 /// refused.
 fn clean(raw: &[u8]) -> Result<Vec<u8>, Why> {
     if raw.is_empty() || raw.len() > PATH {
@@ -194,9 +198,6 @@ fn clean(raw: &[u8]) -> Result<Vec<u8>, Why> {
     }
     if raw.contains(&0) {
         return Err("its path holds a NUL");
-    }
-    if raw.starts_with(b"/") && raw != b"/" {
-        return Err("its path is absolute");
     }
     let parts: Vec<&[u8]> = raw.split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").collect();
     if parts.contains(&&b".."[..]) {
