@@ -20,6 +20,9 @@ const CAPABILITY: &[u8] = b"security.capability";
 /// The bytes that are shown of two contents, from the first that differs.
 const SHOWN: usize = 24;
 
+/// The bytes that are shown before it: a date that differs in its last digit is to be known for one.
+const BEFORE: usize = 24;
+
 /// What gives rights: listed first.
 const RIGHTS: usize = 0;
 /// What is there, who owns it, who may use it, where it leads.
@@ -212,11 +215,11 @@ fn first_names(tree: &Tree) -> BTreeMap<u64, &[u8]> {
     firsts
 }
 
-/// Both digests, and what stands at the first byte that differs.
+/// Both digests, and what stands at the first byte that differs, and before it.
 fn contents(ours: &Content, theirs: &Content, scratch: &Scratch) -> io::Result<(String, String)> {
     let (mut a, mut b) = (BufReader::new(scratch.open(ours)?), BufReader::new(scratch.open(theirs)?));
     let mut offset = 0u64;
-    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let (mut left, mut right, mut before) = (Vec::new(), Vec::new(), Vec::new());
     loop {
         const PIECE: u64 = 64 << 10;
         left.clear();
@@ -225,16 +228,19 @@ fn contents(ours: &Content, theirs: &Content, scratch: &Scratch) -> io::Result<(
         (&mut b).take(PIECE).read_to_end(&mut right)?;
         let same = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
         offset += same as u64;
+        before.extend_from_slice(&left[same.saturating_sub(BEFORE)..same]);
+        before.drain(..before.len().saturating_sub(BEFORE));
         if same < left.len().max(right.len()) || left.is_empty() {
             left.drain(..same);
             right.drain(..same);
             break;
         }
     }
+    let after = if offset == 0 { String::new() } else { format!(", after {}", escaped_bytes(&before)) };
     let shown = |content: &Content, from: &mut BufReader<std::fs::File>, piece: &mut Vec<u8>| {
         from.take(SHOWN as u64).read_to_end(piece)?;
         piece.truncate(SHOWN);
-        io::Result::Ok(format!("{} at {offset}: {}", short(content), escaped_bytes(piece)))
+        io::Result::Ok(format!("{} at {offset}{after}: {}", short(content), escaped_bytes(piece)))
     };
     Ok((shown(ours, &mut a, &mut left)?, shown(theirs, &mut b, &mut right)?))
 }

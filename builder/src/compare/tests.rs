@@ -85,14 +85,17 @@ fn each_kind_of_difference_is_told() {
     assert_eq!(ground.told(with(Kind::Char(1, 3)), with(Kind::Char(1, 5))), one("device", "1:3", "1:5"));
     let kinds = one("type", "pipe, mode 0755, owner 0:0", "folder, mode 0755, owner 0:0");
     assert_eq!(ground.told(with(Kind::Fifo), with(Kind::Folder)), kinds);
-    let long = "=".repeat(70_000);
+    let long = "=".repeat(65_530) + "at 13:54:3";
     let contents = ground.told(ground.file(&format!("{long}a\n")), ground.file(&format!("{long}{}", "b".repeat(99))));
     let [(kind, ours, theirs)] = &contents[..] else { panic!("{contents:?}") };
     assert_eq!(kind, "content");
-    assert!(ours.ends_with(r" at 70000: a\x0a") && ours.len() == 12 + 16, "{ours}");
-    assert!(theirs.ends_with(&format!(" at 70000: {}", "b".repeat(24))), "{theirs}");
+    let at = " at 65540, after ==============at 13:54:3: ";
+    assert!(ours.ends_with(&format!(r"{at}a\x0a")) && ours.find(at) == Some(12), "{ours}");
+    assert!(theirs.ends_with(&format!("{at}{}", "b".repeat(24))), "{theirs}");
     let shorter = ground.told(ground.file("ab"), ground.file("abc"));
-    assert!(shorter[0].1.ends_with(" at 2: ") && shorter[0].2.ends_with(" at 2: c"), "{shorter:?}");
+    assert!(shorter[0].1.ends_with(" at 2, after ab: ") && shorter[0].2.ends_with(" at 2, after ab: c"), "{shorter:?}");
+    let other = ground.told(ground.file(""), ground.file("c"));
+    assert!(other[0].1.ends_with(" at 0: ") && other[0].2.ends_with(" at 0: c"), "{other:?}");
 }
 
 #[test]
