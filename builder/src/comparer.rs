@@ -2,8 +2,9 @@
 //! the builder nor the candidate: what they left is checked byte by byte, and the recipe comes from the dossier.
 
 use std::fmt::Display;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use artifact::dossier::{Base, Dossier};
@@ -63,10 +64,12 @@ pub struct Comparer {
     key: Ed25519Key,
     lane: PathBuf,
     trial: bool,
+    _lock: File,
 }
 
 impl Comparer {
-    /// Reads the configuration and the key, makes the key when there is none yet, and clears what a killed run left.
+    /// Waits for another comparer of this state to end. Then reads the configuration and the key, makes the key when
+    /// there is none yet, and clears what a killed run left.
     ///
     /// # Errors
     /// A configuration that says something impossible, or a key file that holds no key.
@@ -78,9 +81,12 @@ impl Comparer {
         let lane = state.join("public");
         let own = lane.join("compare/own");
         durable::create_folder(&own).map_err(|e| Failure::later("compare-store", format!("{}: {e}", own.display())))?;
+        // `countersign keys` starts a comparer as well: it must not clear the scratch folder of one that works.
+        let lock = lock(&own.join("lock")).map_err(later("compare-store"))?;
         let key = key(&own.join("key"))?;
-        let room = Self { config, key, lane, trial };
+        let room = Self { config, key, lane, trial, _lock: lock };
         room.clear()?;
+        room.sweep()?;
         Ok(room)
     }
 
@@ -193,6 +199,21 @@ impl Comparer {
             _ => Ok(()),
         }
     }
+
+    /// Removes blobs that a killed run did not finish.
+    fn sweep(&self) -> Result<(), Failure> {
+        let blobs = match fs::read_dir(self.lane.join("compare/out/blobs")) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            blobs => blobs.map_err(later("compare-store"))?,
+        };
+        for blob in blobs {
+            let blob = blob.map_err(later("compare-store"))?;
+            if blob.file_name().to_str().is_some_and(|name| name.starts_with("part-")) {
+                fs::remove_file(blob.path()).map_err(later("compare-store"))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Flattens both images, every digest checked, and compares them.
@@ -214,6 +235,13 @@ fn base<'d>(dossier: &'d Dossier, pinned: &Pinned) -> Result<&'d Base, Failure> 
     let missing =
         || Failure::never("base-missing", format!("the dossier holds no {pinned}, which the recipe asks for"));
     dossier.bases.iter().find(|b| b.pinned == *pinned).ok_or_else(missing)
+}
+
+/// Waits for the lock, which ends with the process that holds it.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+    Ok(file)
 }
 
 /// The key, which is made at the first start and never leaves the room.

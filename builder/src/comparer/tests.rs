@@ -90,6 +90,9 @@ fn the_same_source_gives_the_candidate_bit_for_bit() {
     let mut lines = Vec::new();
     let done = room.compare(&ask, &mut |line| lines.push(line)).unwrap();
     assert_eq!((done.level, done.runs_equal, done.rebuild), (Some(Level::BitForBit), true, candidate), "{lines:?}");
+    let scratch = room.scratch();
+    drop(room);
+    // The next start has the same key.
     let key: PublicKey = perimeter.open().public_key().parse().unwrap();
     let comparison: Signed<Comparison> = Signed::open(&done.comparison.unwrap().0, [&key]).unwrap();
     assert_eq!(comparison.says().differences_total, 0);
@@ -97,7 +100,7 @@ fn the_same_source_gives_the_candidate_bit_for_bit() {
     let provenance: Signed<Provenance> = Signed::open(&done.provenance.0, [&key]).unwrap();
     assert_eq!(provenance.says().dossier(), Some(ask.dossier));
     assert_eq!(provenance.subject()[0].digest["sha256"], candidate.hex());
-    assert!(!room.scratch().exists());
+    assert!(!scratch.exists());
     assert!(
         perimeter
             .store("compare/out")
@@ -132,7 +135,39 @@ fn what_is_not_as_its_digest_says_is_refused() {
     assert_eq!(code(&CompareAsk { dossier: Digest::of(b"nowhere"), ..ask.clone() }), "dossier-broken");
     fs::write(perimeter.store("builder/out").path(&ask.built.trees[0].digest), b"other").unwrap();
     assert_eq!(code(&ask), "output-broken");
+    drop(room);
     fs::write(perimeter.folder.path().join("public/compare/own/key"), b"short").unwrap();
     let failure = Comparer::open(perimeter.folder.path(), perimeter.folder.path(), true).unwrap_err();
     assert_eq!(failure.code, "compare-key");
+}
+
+#[test]
+fn a_second_comparer_waits_and_then_clears_what_was_left() {
+    let perimeter = Perimeter::new();
+    let room = perimeter.open();
+    let lock = File::open(perimeter.folder.path().join("public/compare/own/lock")).unwrap();
+    let busy = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+    assert_eq!(busy, Err(rustix::io::Errno::WOULDBLOCK));
+    let half = perimeter.store("compare/out").root().join("blobs/part-00");
+    let whole = perimeter.store("compare/out").put(oci::LAYER, b"whole").unwrap();
+    fs::write(&half, "half").unwrap();
+    fs::create_dir_all(room.scratch()).unwrap();
+    fs::write(room.scratch().join("part"), "half").unwrap();
+    drop(room);
+    let next = perimeter.open();
+    assert!(!half.exists() && !next.scratch().exists());
+    assert!(perimeter.store("compare/out").has(&whole.digest));
+}
+
+#[test]
+fn no_umask_changes_a_byte() {
+    let perimeter = Perimeter::new();
+    let (room, ask) = (perimeter.open(), perimeter.ask(["built", "built"], None));
+    let rebuild = |umask: u32| {
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        let done = room.compare(&ask, &mut |_| ());
+        rustix::process::umask(before);
+        done.unwrap().rebuild
+    };
+    assert_eq!(rebuild(0), rebuild(0o077));
 }
