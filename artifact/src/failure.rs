@@ -1,5 +1,8 @@
 //! Failures: what a room answers when it could not do what it was asked.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
 use serde::{Deserialize, Serialize};
 
 /// A room's failure, for the coordinator and for the person who reads about it.
@@ -38,8 +41,55 @@ impl Failure {
         Self { code: code.to_owned(), message: message.to_string(), retry: Retry::Never }
     }
 
+    /// An input could not be worked with. The same input fails again, unless this host is why: a disk that does not write
+    /// today must not refuse a commit for ever.
+    pub fn of_input(code: &str, error: &(dyn Error + 'static)) -> Self {
+        if is_the_hosts(error) { Self::later(code, error) } else { Self::never(code, error) }
+    }
+
     /// Our own stored state is broken.
     pub fn halt(code: &str, message: impl ToString) -> Self {
         Self { code: code.to_owned(), message: message.to_string(), retry: Retry::Halt }
+    }
+}
+
+/// Whether somewhere among the causes is an answer of the kernel that speaks of this host: of its disk, its memory, its
+/// limits. Answers that speak of a name or a shape come from what the input asks for.
+fn is_the_hosts(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let mut answers = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
+    answers.any(|answer| {
+        let of_the_input = matches!(
+            answer.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::AlreadyExists
+                | ErrorKind::InvalidInput
+                | ErrorKind::InvalidFilename
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+                | ErrorKind::DirectoryNotEmpty
+                | ErrorKind::FileTooLarge
+                | ErrorKind::TooManyLinks
+        );
+        answer.raw_os_error().is_some() && !of_the_input
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::LayoutError;
+
+    #[test]
+    fn a_host_that_is_unwell_refuses_nothing_for_ever() {
+        const EIO: i32 = 5;
+        const ENAMETOOLONG: i32 = 36;
+        let of = |number| {
+            let error = LayoutError::Io { path: "f".into(), cause: io::Error::from_raw_os_error(number) };
+            Failure::of_input("broken", &error).retry
+        };
+        assert_eq!((of(EIO), of(ENAMETOOLONG)), (Retry::Later, Retry::Never));
+        let content = io::Error::new(ErrorKind::InvalidData, "not gzip");
+        assert_eq!(Failure::of_input("broken", &content).retry, Retry::Never);
     }
 }

@@ -27,6 +27,7 @@ pub enum LayoutError {
         /// The file.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The blob's bytes are not what its name says.
@@ -163,8 +164,9 @@ impl Layout {
     /// Missing.
     pub fn stream(&self, descriptor: &Descriptor) -> Result<BlobReader, LayoutError> {
         let path = self.path(&descriptor.digest);
-        let file = File::open(&path).map_err(|cause| LayoutError::Io { path, cause })?;
+        let file = File::open(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
         Ok(BlobReader {
+            path,
             file: file.take(descriptor.size.saturating_add(1)),
             hasher: Sha256::new(),
             seen: 0,
@@ -289,6 +291,7 @@ impl Drop for BlobWriter {
 /// A blob on its way out of a store.
 #[derive(Debug)]
 pub struct BlobReader {
+    path: PathBuf,
     file: io::Take<File>,
     hasher: Sha256,
     seen: u64,
@@ -305,8 +308,8 @@ impl BlobReader {
     pub fn finish(mut self) -> Result<(), LayoutError> {
         let expected = self.expected;
         // Bytes that the consumer had no use for (padding after a tar's end) count as well.
-        io::copy(&mut self, &mut io::sink())
-            .map_err(|cause| LayoutError::Mismatch { expected, found: cause.to_string() })?;
+        let path = self.path.clone();
+        io::copy(&mut self, &mut io::sink()).map_err(|cause| LayoutError::Io { path, cause })?;
         let found = Digest::from_raw(self.hasher.finalize().into());
         if found == expected && self.seen == self.size {
             return Ok(());

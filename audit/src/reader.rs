@@ -25,6 +25,7 @@ pub enum LogError {
         /// Which.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The checkpoint is not one of this log.

@@ -48,17 +48,18 @@ impl BuilderRoom<'_> {
             .map_err(|e| Failure::later("runtime-refused", e))?;
         let lane = self.state.join("public");
         let dossiers = Layout::open(lane.join("intake/dossiers"));
-        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(|e| Failure::never("dossier-broken", e))?;
+        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(|e| Failure::of_input("dossier-broken", &e))?;
         let work = self.workplace(&lane.join("builder/work"))?;
         let objects = Objects::read(&dossiers, &dossier.objects, &dossier.commit, &work.join("blobs"))
-            .map_err(|e| Failure::never("source-broken", e))?;
+            .map_err(|e| Failure::of_input("source-broken", &e))?;
         let recipe = recipe_of(&objects, &dossier)?;
         say(format!("{} {}: {} steps, twice", runtime.name, runtime.version, recipe.steps.len()));
         let rootfs = work.join("rootfs");
         let ranges = has_ranges();
         let base = dossier.bases.iter().find(|b| b.pinned == recipe.base);
         let base = base.ok_or_else(|| Failure::never("base-missing", format!("the dossier lacks {}", recipe.base)))?;
-        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges).map_err(|e| Failure::never("base-broken", e))?;
+        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges)
+            .map_err(|e| Failure::of_input("base-broken", &e))?;
         let limit = Duration::from_secs(self.config.minutes * 60);
         let source_date = dossier.source_date;
         let processes = self.config.processes;
@@ -95,7 +96,7 @@ impl BuilderRoom<'_> {
         let setting = SETTINGS[which];
         let folder = ground.work.join(setting.name);
         let source = folder.join("source");
-        objects.write(&source, setting.order).map_err(|e| Failure::never("source-broken", e))?;
+        objects.write(&source, setting.order).map_err(|e| Failure::of_input("source-broken", &e))?;
         for (number, submodule) in dossier.submodules.iter().enumerate() {
             if !objects.pins(&submodule.path, &submodule.commit) {
                 let text = format!("{:?}: the source tree pins no such submodule there", submodule.path);
@@ -104,7 +105,11 @@ impl BuilderRoom<'_> {
             let blobs = ground.work.join(format!("{}-blobs-{number}", setting.name));
             Objects::read(dossiers, &submodule.objects, &submodule.commit, &blobs)
                 .and_then(|objects| objects.write(&source.join(&submodule.path), setting.order))
-                .map_err(|e| Failure::never("submodule-broken", format!("{}: {e}", submodule.path)))?;
+                .map_err(|e| Failure::of_input("submodule-broken", &e))
+                .map_err(|failure| Failure {
+                    message: format!("{}: {}", submodule.path, failure.message),
+                    ..failure
+                })?;
         }
         make_folder(&folder.join("out")).map_err(|e| Failure::later("work-folder", e))?;
         let enforced = setting
@@ -163,7 +168,7 @@ fn make_folder(path: &Path) -> io::Result<()> {
 
 /// The recipe in the source tree, which is the one that the dossier names.
 fn recipe_of(objects: &Objects, dossier: &Dossier) -> Result<Recipe, Failure> {
-    let bytes = objects.root_file(recipe::PATH, recipe::LIMIT).map_err(|e| Failure::never("recipe-missing", e))?;
+    let bytes = objects.root_file(recipe::PATH, recipe::LIMIT).map_err(|e| Failure::of_input("recipe-missing", &e))?;
     if Digest::of(&bytes) != dossier.recipe {
         return Err(Failure::never("dossier-broken", "the recipe in the tree is not the one that the dossier names"));
     }

@@ -27,6 +27,7 @@ pub enum CheckoutError {
         /// The file.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// An object is not what its id says, or not what git writes.

@@ -26,6 +26,7 @@ pub enum CollectError {
         /// The file.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The store said no.

@@ -1,6 +1,7 @@
 //! The comparer's work, top to bottom: read the dossier, take the two trees, pack, compare, attest. It believes neither
 //! the builder nor the candidate: what they left is checked byte by byte, and the recipe comes from the dossier.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -23,7 +24,7 @@ use crate::attest::{self, Case, Outcome};
 use crate::compare;
 use crate::door::{CompareAsk, Compared};
 use crate::dossier_source;
-use crate::flatten::{FlattenError, Flattener};
+use crate::flatten::Flattener;
 use crate::image::{self, Image, Parts};
 use crate::pack::{self, XATTRS};
 use crate::tree::{Scratch, Tree};
@@ -108,12 +109,12 @@ impl Comparer {
 
     fn job(&self, ask: &CompareAsk, say: &mut dyn FnMut(String)) -> Result<Compared, Failure> {
         let dossiers = Layout::open(self.lane.join("intake/dossiers"));
-        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(never("dossier-broken"))?;
+        let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(of_input("dossier-broken"))?;
         if dossier.lane != LaneName::Public {
             return Err(Failure::never("wrong-lane", format!("a dossier of lane {} in the public lane", dossier.lane)));
         }
-        let recipe = dossier_source::recipe(&dossiers, &dossier).map_err(never("source-broken"))?;
-        let recipe = Recipe::parse(&recipe).map_err(never("recipe-invalid"))?;
+        let recipe = dossier_source::recipe(&dossiers, &dossier).map_err(of_input("source-broken"))?;
+        let recipe = Recipe::parse(&recipe).map_err(of_input("recipe-invalid"))?;
         let scratch = Scratch::new(self.scratch()).map_err(later("compare-scratch"))?;
 
         say("reading what the two runs left".to_owned());
@@ -134,7 +135,7 @@ impl Comparer {
 
         let mut case =
             Case { ask, dossier: &dossier, trial: self.trial, rebuild: made.digest, finished: Moment::now() };
-        let provenance = attest::provenance(&case, &self.config.builder_id, &self.key).map_err(never("attest"))?;
+        let provenance = attest::provenance(&case, &self.config.builder_id, &self.key).map_err(of_input("attest"))?;
         let mut done = Compared { comparison: None, provenance, rebuild: made.digest, level: None, runs_equal };
         if let Some(digest) = &ask.candidate {
             let candidates = Layout::open(self.lane.join("intake/candidates"));
@@ -143,7 +144,7 @@ impl Comparer {
             case.finished = Moment::now();
             let outcome = Outcome { candidate: *digest, level, images, runs };
             let signed = attest::comparison(&case, &self.config.builder, outcome, &self.key);
-            done.comparison = Some(signed.map_err(never("attest"))?);
+            done.comparison = Some(signed.map_err(of_input("attest"))?);
             done.level = Some(level);
         }
         Ok(done)
@@ -155,8 +156,8 @@ impl Comparer {
         let mut blob = store.stream(tar).map_err(later("output-missing"))?;
         let mut flattener = Flattener::new(scratch);
         let applied = flattener.apply_plain(&mut blob);
-        blob.finish().map_err(never("output-broken"))?;
-        applied.map_err(flattening("output-refused"))?;
+        blob.finish().map_err(of_input("output-broken"))?;
+        applied.map_err(of_input("output-refused"))?;
         let mut tree = flattener.finish();
         tree.remove(&b""[..]);
         tree.values_mut().for_each(|node| node.xattrs.retain(|name, _| XATTRS.contains(&&name[..])));
@@ -172,7 +173,7 @@ impl Comparer {
         recipe: &Recipe,
         store: &Layout,
     ) -> Result<Descriptor, Failure> {
-        let broken = never("base-broken");
+        let broken = of_input("base-broken");
         let image_base = recipe.image.base.as_ref().map(|pinned| base(dossier, pinned)).transpose()?;
         let image_base = image_base.map(|b| image::open_base(dossiers, b)).transpose().map_err(&broken)?;
         // An image from nothing runs where it was built.
@@ -186,7 +187,7 @@ impl Comparer {
             recipe: &recipe.image,
             source_date: dossier.source_date,
         };
-        image::assemble(&parts, store).map_err(never("packing"))
+        image::assemble(&parts, store).map_err(of_input("packing"))
     }
 
     fn scratch(&self) -> PathBuf {
@@ -224,10 +225,10 @@ fn candidate(
     digest: &Digest,
     scratch: &Scratch,
 ) -> Result<(artifact::statement::comparison::Level, compare::Differences), Failure> {
-    let theirs = Image::open(candidates, digest).map_err(never("candidate-broken"))?;
-    let their_tree = theirs.tree(candidates, scratch).map_err(flattening("candidate-broken"))?;
+    let theirs = Image::open(candidates, digest).map_err(of_input("candidate-broken"))?;
+    let their_tree = theirs.tree(candidates, scratch).map_err(of_input("candidate-broken"))?;
     let ours = Image::open(store, rebuild).map_err(later("compare-store"))?;
-    let our_tree = ours.tree(store, scratch).map_err(flattening("rebuild-broken"))?;
+    let our_tree = ours.tree(store, scratch).map_err(of_input("rebuild-broken"))?;
     compare::images((&ours, &our_tree), (&theirs, &their_tree), scratch).map_err(later("compare-scratch"))
 }
 
@@ -258,21 +259,13 @@ fn key(path: &Path) -> Result<Ed25519Key, Failure> {
     }
 }
 
-fn never<E: Display>(code: &'static str) -> impl Fn(E) -> Failure {
-    move |error| Failure::never(code, error)
+/// What an input says of itself fails again; what this host could not do may go well tomorrow.
+fn of_input<E: Error + 'static>(code: &'static str) -> impl Fn(E) -> Failure {
+    move |error| Failure::of_input(code, &error)
 }
 
 fn later<E: Display>(code: &'static str) -> impl Fn(E) -> Failure {
     move |error| Failure::later(code, error)
-}
-
-/// A full disk may have room tomorrow; a hostile layer stays one.
-fn flattening(code: &'static str) -> impl Fn(FlattenError) -> Failure {
-    use crate::archive::ArchiveError;
-    move |error| match &error {
-        FlattenError::Archive(ArchiveError::Io(e)) if e.raw_os_error().is_some() => Failure::later(code, error),
-        _ => Failure::never(code, error),
-    }
 }
 
 #[cfg(test)]

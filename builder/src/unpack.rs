@@ -29,6 +29,7 @@ pub enum UnpackError {
         /// The file.
         path: PathBuf,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The dossier's store said no.

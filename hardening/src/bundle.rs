@@ -129,6 +129,7 @@ pub enum SandboxError {
         /// What was tried.
         what: String,
         /// What the kernel said.
+        #[source]
         cause: io::Error,
     },
     /// The runtime did not start, or ignored what was asked.
