@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check setup
+.PHONY: demo test bench check setup
 
 demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps it
 	$(CARGO) build --workspace --locked
@@ -11,6 +11,11 @@ demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps i
 test: setup ## every test, on the real binaries
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
+
+bench: ## what it costs, as ratios against other tools in the same run; quiet machines only
+	tests/setup bench
+	$(CARGO) build --workspace --release --locked
+	target/release/countersign-bench $(ARGS)
 
 check: ## format and lints
 	$(CARGO) fmt --all --check

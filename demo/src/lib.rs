@@ -3,7 +3,7 @@
 //! This crate plays the *outside*, and it is the only one in the house that listens. The inside, which is what is
 //! tried, is always the real binaries, started as a person would start them.
 
-mod apt;
+pub mod apt;
 pub mod base;
 pub mod binaries;
 pub mod cache;
