@@ -47,7 +47,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        cause: Box<toml::de::Error>,
+        cause: artifact::settings::SettingsError,
     },
     /// A value that can't be meant.
     #[error("{path}: {why}")]
@@ -74,8 +74,8 @@ impl Config {
     /// Missing, not this format, another version, a path that is not absolute.
     pub fn load(folder: &Path) -> Result<Self, ConfigError> {
         let path = folder.join("countersign.toml");
-        let config: Self = toml::from_str(&read(&path)?)
-            .map_err(|cause| ConfigError::Toml { path: path.clone(), cause: Box::new(cause) })?;
+        let config: Self = artifact::settings::parse(&read(&path)?)
+            .map_err(|cause| ConfigError::Toml { path: path.clone(), cause })?;
         let fault = |why: String| ConfigError::Content { path: path.clone(), why };
         if config.version != 1 {
             return Err(fault(format!("version is {}, and this program reads 1", config.version)));

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
+pub use crate::words::shortened;
+
 /// Why a digest or an object id was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
@@ -128,15 +130,6 @@ impl FromStr for CommitId {
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let known = unhex::<20>(text).is_some() || unhex::<32>(text).is_some();
         known.then(|| Self(text.to_owned())).ok_or_else(|| DigestError::CommitId(shortened(text)))
-    }
-}
-
-/// What an error quotes of a text from outside: enough to find it, never all of a hostile one.
-pub fn shortened(text: &str) -> String {
-    const QUOTED: usize = 100;
-    match text.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -6,6 +6,8 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
+use crate::words::one_line;
+
 /// Why a JSON text was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
@@ -14,8 +16,8 @@ pub enum JsonError {
     Shape {
         /// What was being read.
         what: &'static str,
-        /// What the parser said, with line and column.
-        cause: serde_json::Error,
+        /// What the parser said, with line and column; bounded and escaped, because it quotes what it read.
+        cause: String,
     },
     /// Well-formed, but not spelled as RFC 8785 spells it.
     #[error("{0}: not in canonical form (RFC 8785)")]
@@ -26,7 +28,7 @@ pub enum JsonError {
         /// What was being written.
         what: &'static str,
         /// What the writer said.
-        cause: serde_json::Error,
+        cause: String,
     },
     /// More bytes than the format allows.
     #[error("{what}: {len} bytes, and the limit is {limit}")]
@@ -43,9 +45,29 @@ pub enum JsonError {
 /// Writes the one canonical spelling of a value.
 ///
 /// # Errors
-/// A value that JSON has no spelling for (a map with keys that are no strings, a NaN).
+/// A value that JSON has no spelling for (a map with keys that are no strings, a NaN), or a whole number that is not the
+/// same one as a double: RFC 8785 would write its neighbour.
 pub fn canonical<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>, JsonError> {
-    serde_json_canonicalizer::to_vec(value).map_err(|cause| JsonError::Unwritable { what, cause })
+    let unwritable = |cause: String| JsonError::Unwritable { what, cause: one_line(&cause) };
+    let plain = serde_json::to_value(value).map_err(|e| unwritable(e.to_string()))?;
+    if let Some(number) = inexact(&plain) {
+        return Err(unwritable(format!("{number} is beyond the whole numbers that every reader reads alike")));
+    }
+    serde_json_canonicalizer::to_vec(&plain).map_err(|e| unwritable(e.to_string()))
+}
+
+/// The first whole number that a double might not hold (RFC 7493, section 2.2).
+fn inexact(value: &Value) -> Option<&Number> {
+    const EXACT: u64 = (1 << 53) - 1;
+    match value {
+        Value::Number(number) => {
+            let large = number.as_u64().or_else(|| Some(number.as_i64()?.unsigned_abs())).is_some_and(|n| n > EXACT);
+            large.then_some(number)
+        }
+        Value::Array(list) => list.iter().find_map(inexact),
+        Value::Object(map) => map.values().find_map(inexact),
+        _ => None,
+    }
 }
 
 /// Reads a value of ours: parse, write again, compare. One spelling only, so no key twice, no trailing
@@ -54,7 +76,7 @@ pub fn canonical<T: Serialize>(what: &'static str, value: &T) -> Result<Vec<u8>,
 /// # Errors
 /// Any other spelling, and any other shape.
 pub fn parse_canonical<T: DeserializeOwned + Serialize>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
-    let value: T = serde_json::from_slice(bytes).map_err(|cause| JsonError::Shape { what, cause })?;
+    let value: T = serde_json::from_slice(bytes).map_err(|cause| shape(what, &cause))?;
     if canonical(what, &value)? != bytes {
         return Err(JsonError::NotCanonical(what));
     }
@@ -66,9 +88,12 @@ pub fn parse_canonical<T: DeserializeOwned + Serialize>(what: &'static str, byte
 /// # Errors
 /// Not JSON, a key twice at any depth, trailing bytes, or another shape.
 pub fn parse_foreign<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
-    let shape = |cause| JsonError::Shape { what, cause };
-    let Unique(value) = serde_json::from_slice(bytes).map_err(shape)?;
-    T::deserialize(value).map_err(shape)
+    let Unique(value) = serde_json::from_slice(bytes).map_err(|cause| shape(what, &cause))?;
+    T::deserialize(value).map_err(|cause| shape(what, &cause))
+}
+
+fn shape(what: &'static str, cause: &serde_json::Error) -> JsonError {
+    JsonError::Shape { what, cause: one_line(&cause.to_string()) }
 }
 
 /// A JSON value in which no object has a key twice.
@@ -161,6 +186,28 @@ mod tests {
         for text in [r#"{"b":2,"a":1}"#, r#"{"a": 1}"#, r#"{"a":1,"a":1}"#, "{\"a\":1}\n", r#"{"\u0061":1}"#] {
             assert!(parse_canonical::<Ours>("test", text.as_bytes()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_would_be_another_one_is_not_written() {
+        assert_eq!(canonical("test", &((1_u64 << 53) - 1)).unwrap(), b"9007199254740991");
+        for large in [1_i64 << 53, -(1 << 53), i64::MIN, i64::MAX] {
+            assert!(canonical("test", &vec![large]).is_err(), "{large}");
+        }
+        assert!(canonical("test", &BTreeMap::from([("a", u64::MAX)])).is_err());
+        assert!(parse_canonical::<u64>("test", b"9007199254740992").is_err());
+    }
+
+    #[test]
+    fn what_the_parser_quotes_is_bounded_and_escaped() {
+        #[derive(Debug, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Ours {}
+        let long = format!("{{\"\\u001b[2J{}\":1}}", "x".repeat(10_000));
+        let error = parse_canonical::<Ours>("test", long.as_bytes()).unwrap_err().to_string();
+        assert!(error.len() < 500 && !error.contains(char::is_control) && error.contains("line 1"), "{error}");
+        let error = parse_foreign::<u32>("test", format!("{:?}", "y".repeat(10_000)).as_bytes()).unwrap_err();
+        assert!(error.to_string().len() < 500, "{error}");
     }
 
     #[test]

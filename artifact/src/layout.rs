@@ -164,7 +164,7 @@ impl Layout {
     /// Missing.
     pub fn stream(&self, descriptor: &Descriptor) -> Result<BlobReader, LayoutError> {
         let path = self.path(&descriptor.digest);
-        let file = File::open(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
+        let file = durable::open_file(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
         Ok(BlobReader {
             path,
             file: file.take(descriptor.size.saturating_add(1)),
@@ -181,7 +181,7 @@ impl Layout {
     /// Missing, or not an index.
     pub fn index(&self) -> Result<Index, LayoutError> {
         let path = self.root.join("index.json");
-        let file = File::open(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
+        let file = durable::open_file(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
         let mut bytes = Vec::new();
         file.take(crate::oci::MANIFEST_LIMIT + 1)
             .read_to_end(&mut bytes)

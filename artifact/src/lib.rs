@@ -18,7 +18,9 @@ pub mod moment;
 pub mod name;
 pub mod oci;
 pub mod recipe;
+pub mod settings;
 pub mod statement;
+pub mod words;
 
 pub use digest::{CommitId, Digest};
 pub use moment::Moment;

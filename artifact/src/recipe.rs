@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::shortened;
 use crate::name::Pinned;
+use crate::settings::{self, SettingsError};
 
 /// Where a recipe stands in the source tree.
 pub const PATH: &str = ".countersign.toml";
@@ -29,7 +31,7 @@ pub enum RecipeError {
     NotUtf8,
     /// Not a recipe. The text names line and column.
     #[error("{PATH}: {0}")]
-    Toml(#[from] toml::de::Error),
+    Toml(#[from] SettingsError),
     /// A recipe that says something impossible.
     #[error("{PATH}: {0}")]
     Content(String),
@@ -89,7 +91,7 @@ impl Recipe {
         if bytes.len() > LIMIT {
             return Err(RecipeError::TooLarge(bytes.len()));
         }
-        let recipe: Self = toml::from_str(std::str::from_utf8(bytes).map_err(|_| RecipeError::NotUtf8)?)?;
+        let recipe: Self = settings::parse(std::str::from_utf8(bytes).map_err(|_| RecipeError::NotUtf8)?)?;
         let fault = |text: &str| Err(RecipeError::Content(text.to_owned()));
         if recipe.version != 1 {
             return fault("version must be 1");
@@ -102,7 +104,7 @@ impl Recipe {
         }
         let reserved = ["OUT", "SOURCE_DATE_EPOCH", "HOME", "PATH", "LANG", "LC_ALL", "TZ"];
         if let Some(name) = recipe.env.keys().find(|n| reserved.contains(&n.as_str()) || !is_variable(n)) {
-            return fault(&format!("env.{name}: not a name, or one that the sandbox sets"));
+            return fault(&format!("env.{:?}: not a name, or one that the sandbox sets", shortened(name)));
         }
         if recipe.env.values().chain(&recipe.image.env).any(|v| v.contains('\0')) {
             return fault("an environment value with a NUL");

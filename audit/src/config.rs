@@ -1,5 +1,6 @@
 //! `keeper.toml`.
 
+use artifact::settings::{self, SettingsError};
 use serde::Deserialize;
 
 /// The keeper's configuration.
@@ -15,7 +16,7 @@ impl KeeperConfig {
     ///
     /// # Errors
     /// With line and column, what is wrong.
-    pub fn parse(text: &str) -> Result<Self, Box<toml::de::Error>> {
-        toml::from_str(text).map_err(Box::new)
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        settings::parse(text)
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use artifact::key::PublicKey;
+use artifact::settings::{self, SettingsError};
 use serde::{Deserialize, Serialize};
 
 use crate::note::Vkey;
@@ -13,7 +14,7 @@ use crate::note::Vkey;
 pub enum KeysError {
     /// Not such a file; the message has line and column.
     #[error("{0}")]
-    Toml(#[from] Box<toml::de::Error>),
+    Toml(#[from] SettingsError),
     /// A key of the wrong kind.
     #[error("{field}: {expected} is expected. `countersign keys` writes this file")]
     Kind {
@@ -64,7 +65,7 @@ impl FromStr for HouseKeys {
     type Err = KeysError;
 
     fn from_str(text: &str) -> Result<Self, KeysError> {
-        let keys: Self = toml::from_str(text).map_err(Box::new)?;
+        let keys: Self = settings::parse(text)?;
         keys.check()?;
         Ok(keys)
     }

@@ -53,7 +53,7 @@ impl BuilderConfig {
     /// A text for a person: the file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let config: Self = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let config: Self = artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         let positive = [config.memory_mib, config.processes, config.minutes, config.output_mib];
         if positive.contains(&0) || config.minutes > 24 * 60 {
             return Err(format!("{}: limits are positive, and minutes at most 1440", path.display()));

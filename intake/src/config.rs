@@ -75,7 +75,7 @@ impl IntakeConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let fault = |why: String| ConfigError { path: path.to_owned(), why };
         let text = std::fs::read_to_string(path).map_err(|e| fault(e.to_string()))?;
-        let config: Self = toml::from_str(&text).map_err(|e| fault(e.to_string()))?;
+        let config: Self = artifact::settings::parse(&text).map_err(|e| fault(e.to_string()))?;
         config.check().map_err(fault)?;
         Ok(config)
     }

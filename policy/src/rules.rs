@@ -3,6 +3,7 @@
 use artifact::git::Commit;
 use artifact::key::PublicKey;
 use artifact::name::{BranchName, NameError, Pinned, ProjectName, Repository, Tag};
+use artifact::settings::{self, SettingsError};
 use artifact::statement::comparison::Level;
 use artifact::{CommitId, Digest};
 use serde::{Deserialize, Deserializer};
@@ -23,7 +24,7 @@ pub enum RulesError {
     NotUtf8,
     /// Not rules. The text names line and column.
     #[error("rules: {0}")]
-    Toml(#[from] toml::de::Error),
+    Toml(#[from] SettingsError),
     /// Rules that can't be meant.
     #[error("rules: project {project}: {why}")]
     Content {
@@ -168,7 +169,7 @@ impl Rules {
         if bytes.len() > LIMIT {
             return Err(RulesError::TooLarge(bytes.len()));
         }
-        let file: File = toml::from_str(std::str::from_utf8(bytes).map_err(|_| RulesError::NotUtf8)?)?;
+        let file: File = settings::parse(std::str::from_utf8(bytes).map_err(|_| RulesError::NotUtf8)?)?;
         let fault = |project: &str, why: &str| RulesError::Content { project: project.to_owned(), why: why.to_owned() };
         if file.version != 1 {
             return Err(fault("(all)", "version must be 1"));

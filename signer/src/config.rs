@@ -33,6 +33,6 @@ impl SignerConfig {
     /// A text for a person: the file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
+        artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
     }
 }

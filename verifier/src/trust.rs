@@ -40,7 +40,7 @@ impl Trust {
     /// A text for a person: the file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let trust: Self = toml::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let trust: Self = artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         match &trust.image {
             PublicKey::P256(_) => Ok(trust),
             PublicKey::Ed25519(_) => Err(format!("{}: image must be an ECDSA P-256 key", path.display())),

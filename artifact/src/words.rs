@@ -1,0 +1,76 @@
+//! Words from outside, as an error may quote them: bounded, on one line, with nothing in them that a terminal acts on.
+
+/// The most characters that are quoted of a text.
+const QUOTED: usize = 100;
+
+/// The most bytes that a quotation has once it is escaped.
+const ESCAPED: usize = 300;
+
+/// How much of a long line is kept of its beginning, and of its end, in bytes: a parser says at the end where it was.
+const HEAD: usize = 300;
+const TAIL: usize = 100;
+
+/// What an error quotes of a text from outside: enough to find it, never all of a hostile one. For `{:?}`, which escapes
+/// what does not print.
+pub fn shortened(text: &str) -> String {
+    let mut escaped = 0;
+    let end = text.char_indices().enumerate().find(|(count, (_, letter))| {
+        escaped += letter.escape_debug().map(char::len_utf8).sum::<usize>();
+        *count == QUOTED || escaped > ESCAPED
+    });
+    match end {
+        Some((_, (end, _))) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What a parser said, which quotes its input as it stands: on one line, escaped, and without the middle when it is long.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\n' => line.push_str("; "),
+            _ if unseen(letter) => line.extend(letter.escape_unicode()),
+            _ => line.push(letter),
+        }
+    }
+    if line.len() <= HEAD + TAIL {
+        return line;
+    }
+    let head = line.floor_char_boundary(HEAD);
+    let tail = line.ceil_char_boundary(line.len() - TAIL);
+    format!("{} … {}", &line[..head], &line[tail..])
+}
+
+/// Whether a terminal acts on it, or a reader does not see it: control characters, and those that turn the direction of
+/// writing or have no width.
+fn unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quotation_is_short_whatever_it_quotes() {
+        assert_eq!(shortened("plain"), "plain");
+        for letter in ["a", "\u{1b}", "\u{10ffff}", "\u{1f600}", "\\"] {
+            let quoted = format!("{:?}", shortened(&letter.repeat(5_000)));
+            assert!(quoted.len() < 420, "{} bytes", quoted.len());
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_keeps_its_end() {
+        assert_eq!(one_line("a\n\u{1b}[2J\u{202e}"), "a; \\u{1b}[2J\\u{202e}");
+        let long = format!("unknown field `{}` at line 1 column 7", "\u{7}ä".repeat(1_000));
+        let line = one_line(&long);
+        assert!(
+            line.len() < 420 && line.ends_with("at line 1 column 7") && line.starts_with("unknown field"),
+            "{line}"
+        );
+    }
+}
