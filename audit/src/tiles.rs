@@ -1,11 +1,10 @@
 //! A log's folder, read: bundles, tiles and bodies at one size. Nothing here is believed before it was hashed.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use artifact::Digest;
+use artifact::{Digest, durable};
 
 use crate::edge;
 use crate::leaf::Salt;
@@ -17,7 +16,7 @@ use crate::{entry, note};
 /// A file that is not there, or all of one that has at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogError> {
     let failed = |cause| LogError::Io { path: path.to_owned(), cause };
-    let file = match File::open(path) {
+    let file = match durable::open_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file.map_err(failed)?,
     };
