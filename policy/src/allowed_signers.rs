@@ -104,6 +104,15 @@ fn signers_of(line: &str) -> Result<Vec<Signer>, String> {
 fn apply(signer: &mut Signer, option: &str) -> Result<(), String> {
     let (name, value) = option.split_once('=').unwrap_or((option, ""));
     let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+    let there = match name.to_ascii_lowercase().as_str() {
+        "namespaces" => signer.namespaces.is_some(),
+        "valid-after" => signer.valid_after.is_some(),
+        "valid-before" => signer.valid_before.is_some(),
+        _ => false,
+    };
+    if there {
+        return Err(format!("option {:?} twice", shortened(name)));
+    }
     match name.to_ascii_lowercase().as_str() {
         "namespaces" if value.contains(['*', '?', '!']) => Err("namespaces: exact names only, no patterns".to_owned()),
         "namespaces" => {
@@ -207,6 +216,8 @@ mod tests {
             format!("a@x valid-after=20260101 {KEY}"),
             format!("a@x valid-after=20261301Z {KEY}"),
             format!("a@x unheard-of {KEY}"),
+            format!("a@x namespaces=\"git\",namespaces=\"file\" {KEY}"),
+            format!("a@x valid-before=20260101Z,Valid-Before=20270101Z {KEY}"),
             format!("a@x, {KEY}"),
             "a@x".to_owned(),
             "a@x ssh-ed25519 AAAA".to_owned(),
