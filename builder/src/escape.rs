@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-/// The longest line, in characters, before it is cut. Lists of differences must fit in a frame.
+/// The longest line, in bytes of what is printed, before it is cut: lists of differences must fit in a frame, and in an
+/// entry of the log, whatever the names are made of.
 const LONGEST: usize = 400;
 
 /// A path, a link's target or words. Control characters, characters that turn the direction of writing or that nobody
 /// sees, and bytes that are no UTF-8 are escaped (`\x1b`), and so is the backslash. What is very long is cut.
 pub fn escaped(text: &[u8]) -> String {
     let mut line = String::new();
-    let mut length = 0;
     for chunk in text.utf8_chunks() {
         for letter in chunk.valid().chars() {
             let mut bytes = [0; 4];
@@ -18,15 +18,13 @@ pub fn escaped(text: &[u8]) -> String {
                 _ if hidden(letter) => hex(letter.encode_utf8(&mut bytes).as_bytes(), &mut line),
                 _ => line.push(letter),
             }
-            length += 1;
-            if length >= LONGEST {
+            if line.len() >= LONGEST {
                 line.push('…');
                 return line;
             }
         }
         hex(chunk.invalid(), &mut line);
-        length += chunk.invalid().len();
-        if length >= LONGEST {
+        if line.len() >= LONGEST {
             line.push('…');
             return line;
         }
@@ -37,15 +35,16 @@ pub fn escaped(text: &[u8]) -> String {
 /// A piece of a file: everything but printable ASCII is escaped.
 pub fn escaped_bytes(bytes: &[u8]) -> String {
     let mut line = String::new();
-    for byte in bytes.iter().take(LONGEST) {
+    for byte in bytes {
+        if line.len() >= LONGEST {
+            line.push('…');
+            return line;
+        }
         match byte {
             b'\\' => line.push_str("\\\\"),
             0x20..=0x7e => line.push(char::from(*byte)),
             _ => hex(&[*byte], &mut line),
         }
-    }
-    if bytes.len() > LONGEST {
-        line.push('…');
     }
     line
 }
@@ -73,6 +72,12 @@ mod tests {
         assert_eq!(escaped("ä\u{202e}b\u{9b}".as_bytes()), r"ä\xe2\x80\xaeb\xc2\x9b");
         assert_eq!(escaped_bytes("ä\0~".as_bytes()), r"\xc3\xa4\x00~");
         assert!(escaped(&[b'a'; 5_000]).ends_with("a…"));
-        assert!(escaped(&[0xff; 5_000]).len() < 5_000);
+        for letter in ["\u{e0001}", "\u{ad}", "ä", "\\", "\u{1f600}"] {
+            let line = escaped(letter.repeat(5_000).as_bytes());
+            assert!(line.len() < LONGEST + 24 && line.ends_with('…'), "{line}");
+        }
+        for bytes in [[0xff; 5_000], [b'\\'; 5_000]] {
+            assert!(escaped(&bytes).len() < LONGEST + 24 && escaped_bytes(&bytes).len() < LONGEST + 24);
+        }
     }
 }

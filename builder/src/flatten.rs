@@ -63,7 +63,12 @@ pub struct Flattener {
 impl Flattener {
     /// Nothing yet; contents will go to this folder.
     pub fn new(scratch: &Scratch) -> Self {
-        Self { scratch: scratch.clone(), tree: Tree::new(), budget: Budget::default(), groups: 0 }
+        Self::within(scratch, Budget::default())
+    }
+
+    /// The same, with limits of its own.
+    pub fn within(scratch: &Scratch, budget: Budget) -> Self {
+        Self { scratch: scratch.clone(), tree: Tree::new(), budget, groups: 0 }
     }
 
     /// Lays the next layer on top, and gives its digest before compression.
@@ -189,6 +194,10 @@ impl Flattener {
                 if target == entry.path {
                     return Ok(());
                 }
+                // Runtimes clear the place first, and would then find nothing to link to.
+                if target.strip_prefix(&entry.path[..]).is_some_and(|rest| rest.first() == Some(&b'/')) {
+                    return Err(place(&entry.path, "a hard link to something that it replaces"));
+                }
                 if first.group == 0 {
                     self.groups += 1;
                     first.group = self.groups;
@@ -231,8 +240,9 @@ pub fn flatten<'l>(
     store: &Layout,
     layers: impl IntoIterator<Item = (&'l Descriptor, Option<&'l Digest>)>,
     scratch: &Scratch,
+    budget: Budget,
 ) -> Result<Tree, FlattenError> {
-    let mut flattener = Flattener::new(scratch);
+    let mut flattener = Flattener::within(scratch, budget);
     for (layer, diff_id) in layers {
         flattener.apply_blob(store, layer, diff_id)?;
     }
@@ -323,6 +333,7 @@ mod tests {
         assert_eq!(flat(&[&["a=1", "b=>a", "c=>b"], &["b=2"]]).unwrap(), ["a=1#1", "b=2#0", "c=1#1"]);
         assert_eq!(flat(&[&["a=1", "b=>a"], &["b=2"]]).unwrap(), ["a=1#0", "b=2#0"]);
         assert!(flat(&[&["b=>a"]]).is_err() && flat(&[&["a/", "b=>a"]]).is_err());
+        assert!(flat(&[&["a/b=1", "a=>a/b"]]).is_err());
     }
 
     #[test]
