@@ -11,7 +11,7 @@ use artifact::digest::shortened;
 use artifact::oci;
 
 use crate::header::{self, Extras};
-use crate::tree::{Content, Scratch};
+use crate::tree::{Content, Kind, Scratch, Tree};
 
 /// The most entries of all layers of an image together. The largest base images have some hundred thousand.
 pub const ENTRIES: u64 = 1_000_000;
@@ -54,24 +54,76 @@ pub enum ArchiveError {
     MediaType(String),
 }
 
-/// What all layers of an image have used up so far.
-#[derive(Debug, Default)]
+/// What all layers of an image may still use up.
+#[derive(Debug, Clone)]
 pub struct Budget {
-    entries: u64,
-    bytes: u64,
-    names: u64,
+    entries: Allowance,
+    bytes: Allowance,
+    names: Allowance,
+}
+
+/// How much of something there may be, and how much there was.
+#[derive(Debug, Clone)]
+struct Allowance {
+    what: &'static str,
+    limit: u64,
+    used: u64,
+}
+
+impl Allowance {
+    fn of(what: &'static str, limit: u64) -> Self {
+        Self { what, limit, used: 0 }
+    }
+
+    fn take(&mut self, more: u64) -> Result<(), ArchiveError> {
+        self.used = self.used.saturating_add(more);
+        if self.used > self.limit {
+            return Err(ArchiveError::TooMuch { what: self.what, limit: self.limit });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            entries: Allowance::of("entries", ENTRIES),
+            bytes: Allowance::of("bytes", BYTES),
+            names: Allowance::of("bytes of names", NAMES),
+        }
+    }
 }
 
 impl Budget {
+    /// For an image that should be equal to this one: several times as much of everything, for layers that hide one
+    /// another, and no more. A stranger's image can't fill a disk that ours fits on.
+    pub fn beside(tree: &Tree) -> Self {
+        const TIMES: u64 = 8;
+        let limit = |ours: u64, least: u64, most: u64| ours.saturating_mul(TIMES).saturating_add(least).min(most);
+        let (mut bytes, mut names) = (0_u64, 0_u64);
+        for (path, node) in tree {
+            let (content, target) = match &node.kind {
+                Kind::File(content) => (content.size, 0),
+                Kind::Symlink(target) => (0, target.len()),
+                _ => (0, 0),
+            };
+            let xattrs: usize = node.xattrs.iter().map(|(name, value)| name.len() + value.len()).sum();
+            bytes = bytes.saturating_add(content);
+            names += (path.len() + target + xattrs) as u64;
+        }
+        Self {
+            entries: Allowance::of("entries", limit(tree.len() as u64, 10_000, ENTRIES)),
+            bytes: Allowance::of("bytes", limit(bytes, 256 << 20, BYTES)),
+            names: Allowance::of("bytes of names", limit(names, 16 << 20, NAMES)),
+        }
+    }
+
     /// Takes one entry with this many bytes of names.
     ///
     /// # Errors
     /// There are no more to take.
     pub fn entry(&mut self, names: usize) -> Result<(), ArchiveError> {
-        self.entries += 1;
-        if self.entries > ENTRIES {
-            return Err(ArchiveError::TooMuch { what: "entries", limit: ENTRIES });
-        }
+        self.entries.take(1)?;
         self.names(names)
     }
 
@@ -80,19 +132,16 @@ impl Budget {
     /// # Errors
     /// There are no more to take.
     pub fn names(&mut self, names: usize) -> Result<(), ArchiveError> {
-        self.names = self.names.saturating_add(names as u64);
-        if self.names > NAMES {
-            return Err(ArchiveError::TooMuch { what: "bytes of names", limit: NAMES });
-        }
-        Ok(())
+        self.names.take(names as u64)
     }
 
     fn content(&mut self, bytes: u64) -> Result<(), ArchiveError> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > BYTES {
-            return Err(ArchiveError::TooMuch { what: "bytes", limit: BYTES });
-        }
-        Ok(())
+        self.bytes.take(bytes)
+    }
+
+    /// How many bytes there may still be.
+    fn left(&self) -> u64 {
+        self.bytes.limit.saturating_sub(self.bytes.used)
     }
 }
 
@@ -214,7 +263,7 @@ pub fn entries(layer: &mut impl Read, budget: &mut Budget, scratch: &Scratch) ->
     if !extras.is_empty() {
         return Err(ArchiveError::Io(io::ErrorKind::UnexpectedEof.into()));
     }
-    let rest = io::copy(&mut layer.by_ref().take(BYTES + 1), &mut io::sink())?;
+    let rest = io::copy(&mut layer.by_ref().take(budget.left().saturating_add(1)), &mut io::sink())?;
     budget.content(rest)?;
     Ok(found)
 }

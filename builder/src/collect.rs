@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use artifact::layout::{Layout, LayoutError};
 use artifact::oci::{self, Descriptor};
 
+use crate::escape::escaped;
+
 /// How many files, folders and links a run may leave.
 const ENTRIES: usize = 1_000_000;
 
@@ -21,7 +23,7 @@ const XATTR: usize = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The file system said no.
-    #[error("{path}: {cause}")]
+    #[error("{}: {cause}", escaped(path.as_os_str().as_bytes()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -36,7 +38,7 @@ pub enum CollectError {
     #[error("more than {ENTRIES} files in $OUT")]
     TooMany,
     /// Something that no image holds.
-    #[error("{0}: a socket or a device can't be packed")]
+    #[error("{}: a socket or a device can't be packed", escaped(.0.as_os_str().as_bytes()))]
     Kind(PathBuf),
 }
 

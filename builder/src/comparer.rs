@@ -20,6 +20,7 @@ use artifact::recipe::Recipe;
 use artifact::{Digest, Moment};
 use serde::Deserialize;
 
+use crate::archive::Budget;
 use crate::attest::{self, Case, Outcome};
 use crate::compare;
 use crate::door::{CompareAsk, Compared};
@@ -50,7 +51,7 @@ impl CompareConfig {
     pub fn parse(text: &str) -> Result<Self, String> {
         /// More threads than any host we know has cores; each costs memory.
         const THREADS: usize = 256;
-        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        let config: Self = artifact::settings::parse(text).map_err(|e| e.to_string())?;
         if !config.builder_id.contains(':') || config.builder.is_empty() || config.threads > THREADS {
             return Err(format!("builder_id is a URI, builder a name, threads at most {THREADS}"));
         }
@@ -226,9 +227,10 @@ fn candidate(
     scratch: &Scratch,
 ) -> Result<(artifact::statement::comparison::Level, compare::Differences), Failure> {
     let theirs = Image::open(candidates, digest).map_err(of_input("candidate-broken"))?;
-    let their_tree = theirs.tree(candidates, scratch).map_err(of_input("candidate-broken"))?;
     let ours = Image::open(store, rebuild).map_err(later("compare-store"))?;
     let our_tree = ours.tree(store, scratch).map_err(of_input("rebuild-broken"))?;
+    let budget = Budget::beside(&our_tree);
+    let their_tree = theirs.tree_within(candidates, scratch, budget).map_err(of_input("candidate-broken"))?;
     compare::images((&ours, &our_tree), (&theirs, &their_tree), scratch).map_err(later("compare-scratch"))
 }
 

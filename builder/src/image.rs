@@ -7,6 +7,7 @@ use artifact::oci::{self, Descriptor, ImageConfig, Manifest, OciError, Platform,
 use artifact::recipe;
 use artifact::{Digest, Moment};
 
+use crate::archive::Budget;
 use crate::flatten::{FlattenError, flatten};
 use crate::pack::Packed;
 use crate::tree::{Scratch, Tree};
@@ -45,8 +46,16 @@ impl Image {
     /// # Errors
     /// As [`flatten`].
     pub fn tree(&self, store: &Layout, scratch: &Scratch) -> Result<Tree, FlattenError> {
+        self.tree_within(store, scratch, Budget::default())
+    }
+
+    /// As [`Image::tree`], with limits of its own.
+    ///
+    /// # Errors
+    /// As [`flatten`].
+    pub fn tree_within(&self, store: &Layout, scratch: &Scratch, budget: Budget) -> Result<Tree, FlattenError> {
         let layers = self.manifest.layers.iter().zip(self.config.rootfs.diff_ids.iter().map(Some));
-        flatten(store, layers, scratch)
+        flatten(store, layers, scratch, budget)
     }
 
     /// What it runs on.

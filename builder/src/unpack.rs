@@ -14,6 +14,8 @@ use artifact::layout::{Layout, LayoutError};
 use artifact::oci::{self, ImageConfig, OciError};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 
+use crate::archive::Budget;
+use crate::escape::escaped;
 use crate::flatten::{FlattenError, flatten};
 use crate::tree::{Kind, Node, Scratch, Tree};
 
@@ -24,7 +26,7 @@ const LAST_ID: u64 = 65_535;
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The file system said no.
-    #[error("{path}: {cause}")]
+    #[error("{}: {cause}", escaped(path.as_os_str().as_bytes()))]
     Io {
         /// The file.
         path: PathBuf,
@@ -42,7 +44,7 @@ pub enum UnpackError {
     #[error(transparent)]
     Flatten(#[from] FlattenError),
     /// An owner that a sandbox can't have.
-    #[error("{path}: owner {id}, and a sandbox has ids up to {LAST_ID}")]
+    #[error("{}: owner {id}, and a sandbox has ids up to {LAST_ID}", escaped(path.as_os_str().as_bytes()))]
     Owner {
         /// The file.
         path: PathBuf,
@@ -74,7 +76,7 @@ pub fn unpack(store: &Layout, base: &Base, rootfs: &Path, scratch: &Path, ranges
         return Err(UnpackError::Layers { diff_ids: diff_ids.len(), layers: base.layers.len() });
     }
     let content = Scratch::new(scratch).map_err(io(scratch))?;
-    let tree = flatten(store, base.layers.iter().zip(diff_ids.iter().map(Some)), &content)?;
+    let tree = flatten(store, base.layers.iter().zip(diff_ids.iter().map(Some)), &content, Budget::default())?;
     fs::create_dir_all(rootfs).map_err(io(rootfs))?;
     write(&tree, &content, rootfs, ranges)?;
     fs::remove_dir_all(scratch).map_err(io(scratch))
@@ -88,6 +90,9 @@ fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<
         if name.is_empty() {
             // The root itself: it is there.
             dress(rootfs, node, ranges)?;
+            continue;
+        }
+        if matches!(node.kind, Kind::Char(..) | Kind::Block(..)) {
             continue;
         }
         if node.group != 0 {
@@ -104,7 +109,7 @@ fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<
                 rustix::fs::mknodat(CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
                     .map_err(|e| io(e.into()))?;
             }
-            Kind::Char(..) | Kind::Block(..) => continue,
+            Kind::Char(..) | Kind::Block(..) => {}
             Kind::File(file) => {
                 let mut from = content.open(file).map_err(io)?;
                 let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
