@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use artifact::digest::shortened;
 use base64ct::Encoding as _;
 use reqwest::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::Client;
+use crate::answers::{self, Challenge};
 use crate::error::{Fault, RegistryError};
 use crate::transport::{Payload, Request, body, expect};
 
@@ -21,21 +22,6 @@ pub(crate) struct Login {
     basic: Option<HeaderValue>,
     /// By scope. No thread shares them; the lock is for the type's sake.
     earned: Mutex<BTreeMap<String, HeaderValue>>,
-}
-
-/// What a registry asks for.
-#[derive(Debug, PartialEq, Eq)]
-enum Challenge {
-    Basic,
-    Bearer { realm: String, service: Option<String> },
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    token: Option<String>,
-    #[serde(default)]
-    access_token: Option<String>,
 }
 
 impl Login {
@@ -59,7 +45,7 @@ impl Login {
         request: &Request<'_>,
         headers: &HeaderMap,
     ) -> Result<Option<HeaderValue>, RegistryError> {
-        let challenge = headers.get_all(WWW_AUTHENTICATE).iter().find_map(|h| challenge(h.to_str().ok()?));
+        let challenge = headers.get_all(WWW_AUTHENTICATE).iter().find_map(|h| Challenge::parse(h.to_str().ok()?));
         let header = match challenge {
             Some(Challenge::Basic) => self.basic.clone(),
             Some(Challenge::Bearer { realm, service }) => {
@@ -85,7 +71,7 @@ impl Login {
     ) -> Result<HeaderValue, RegistryError> {
         let mut url = Url::parse(realm).map_err(|_| request.error(Fault::Protocol("a realm that is no address")))?;
         let host = authority(&url);
-        let endpoint = client.listed(&host).ok_or_else(|| request.error(Fault::Unlisted(host)))?;
+        let endpoint = client.listed(&host).ok_or_else(|| request.error(Fault::Unlisted(shortened(&host))))?;
         if endpoint.own(&url, url.as_str()).is_none() {
             return Err(request.error(Fault::Protocol("a realm whose scheme is not that of the listed host")));
         }
@@ -102,9 +88,8 @@ impl Login {
         };
         let answer = endpoint.once(&asked, self.basic.clone()).await?;
         let answer = body(&asked, expect(&asked, answer, 200).await?, ANSWER).await?;
-        let answer: Answer = artifact::json::parse_foreign("token", &answer).map_err(|e| asked.error(e))?;
-        let token = answer.token.or(answer.access_token).filter(|t| !t.is_empty());
-        token
+        answers::token(&answer)
+            .map_err(|e| asked.error(e))?
             .and_then(|token| secret("Bearer", &token))
             .ok_or_else(|| asked.error(Fault::Protocol("a token server's answer without a token")))
     }
@@ -124,26 +109,6 @@ pub(crate) fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// Reads a challenge (RFC 9110, "WWW-Authenticate"): one scheme and its quoted parameters.
-fn challenge(text: &str) -> Option<Challenge> {
-    let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
-    if scheme.eq_ignore_ascii_case("basic") {
-        return Some(Challenge::Basic);
-    }
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
-    }
-    let mut parameters = BTreeMap::new();
-    let mut rest = rest.trim();
-    while !rest.is_empty() {
-        let (name, after) = rest.split_once("=\"")?;
-        let (value, after) = after.split_once('"')?;
-        parameters.insert(name.trim().to_ascii_lowercase(), value.to_owned());
-        rest = after.trim_start().trim_start_matches(',').trim_start();
-    }
-    Some(Challenge::Bearer { realm: parameters.remove("realm")?, service: parameters.remove("service") })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,17 +119,6 @@ mod tests {
         let path = folder.join("password");
         std::fs::write(&path, format!("{password}\n")).unwrap();
         format!("plain_http = true\nusername = \"ann\"\npassword_file = {path:?}\n")
-    }
-
-    #[test]
-    fn challenges_are_read() {
-        assert_eq!(challenge("Basic realm=\"x\""), Some(Challenge::Basic));
-        let bearer = challenge("Bearer realm=\"https://a.example/t\",service=\"r, s\", scope=\"repository:x:pull\"");
-        let expected = Challenge::Bearer { realm: "https://a.example/t".into(), service: Some("r, s".into()) };
-        assert_eq!(bearer, Some(expected));
-        for wrong in ["", "Negotiate", "Bearer", "Bearer service=\"x\"", "Bearer realm=\"https://a"] {
-            assert_eq!(challenge(wrong), None, "{wrong}");
-        }
     }
 
     #[test]

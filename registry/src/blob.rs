@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use artifact::Digest;
+use artifact::digest::shortened;
 use artifact::layout::{Layout, LayoutError};
 use artifact::name::Repository;
 use artifact::oci::Descriptor;
@@ -87,7 +88,7 @@ impl Client {
         if let Some(to) = redirected(&request.url, &answer) {
             let host = authority(&to);
             let there = self.listed(&host).filter(|there| there.own(&to, to.as_str()).is_some());
-            let there = there.ok_or_else(|| request.error(Fault::Redirect(host)))?;
+            let there = there.ok_or_else(|| request.error(Fault::Redirect(shortened(&host))))?;
             request.url = to;
             request.payload = Payload::Nothing;
             answer = there.once(&request, None).await?;

@@ -4,6 +4,7 @@
 //! from what came, never believed; redirects, proxies of the environment and other certificate authorities than the
 //! configured one are not followed. Everything runs on one thread.
 
+pub mod answers;
 mod auth;
 mod blob;
 mod client;

@@ -1,12 +1,13 @@
 //! Lists that come in pages: followed to their end by the server's own cursor (`Link`, RFC 8288), within limits.
 
+use artifact::digest::shortened;
 use artifact::name::{Repository, Tag};
 use artifact::oci::MANIFEST_LIMIT;
 use reqwest::header::LINK;
 use reqwest::{Method, Response, Url};
-use serde::Deserialize;
 
 use crate::Client;
+use crate::answers::{self, next_page};
 use crate::error::{Fault, RegistryError};
 use crate::transport::{Endpoint, Request, body, expect};
 
@@ -14,12 +15,6 @@ use crate::transport::{Endpoint, Request, body, expect};
 pub(crate) const PAGES: usize = 200;
 /// The most items of a list.
 pub(crate) const ITEMS: usize = 20_000;
-
-#[derive(Deserialize)]
-struct Page {
-    /// Some registries write null for none.
-    tags: Option<Vec<Tag>>,
-}
 
 impl Client {
     /// Every tag of a repository; none when there is no such repository.
@@ -40,8 +35,7 @@ impl Client {
             let answer = expect(&request, answer, 200).await?;
             let next = next(endpoint, &request, &answer)?;
             let page = body(&request, answer, MANIFEST_LIMIT).await?;
-            let page: Page = artifact::json::parse_foreign("list of tags", &page).map_err(|e| request.error(e))?;
-            tags.extend(page.tags.unwrap_or_default());
+            tags.extend(answers::tags(&page).map_err(|e| request.error(e))?);
             match next {
                 _ if tags.len() > ITEMS => break,
                 Some(url) => request.url = url,
@@ -61,17 +55,14 @@ pub(crate) fn next(
     let mut found = None;
     for value in answer.headers().get_all(LINK) {
         let text = value.to_str().map_err(|_| request.error(Fault::Protocol("a Link that is no text")))?;
-        let Some(target) = target_of_next(text) else { continue };
-        let elsewhere = || request.error(Fault::Redirect(artifact::digest::shortened(target)));
-        found = Some(endpoint.own(&request.url, target).ok_or_else(elsewhere)?);
+        let Some(target) = next_page(text).map_err(|why| request.error(Fault::Protocol(why)))? else { continue };
+        let elsewhere = || request.error(Fault::Redirect(shortened(target)));
+        let next = endpoint.own(&request.url, target).ok_or_else(elsewhere)?;
+        if found.replace(next).is_some() {
+            return Err(request.error(Fault::Protocol("two next pages")));
+        }
     }
     Ok(found)
-}
-
-fn target_of_next(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-    let is_next = |p: &str| p.trim().trim_start_matches("rel=").trim_matches('"') == "next";
-    parameters.split(';').any(|p| p.trim().starts_with("rel=") && is_next(p)).then_some(target)
 }
 
 #[cfg(test)]
@@ -91,6 +82,18 @@ mod tests {
         let tags = local(peer.client().tags(&peer.repository())).unwrap();
         assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["a", "b"]);
         assert!(peer.heard()[1].starts_with("GET /v2/x/tags/list?last=b&n=2 "));
+    }
+
+    #[test]
+    fn a_link_that_is_not_understood_does_not_end_a_list() {
+        for link in ["/v2/x/tags/list?last=b; rel=next", "</b>; rel=next, </c>; rel=next", "</b>; rel=\"next"] {
+            let peer = Script::start(&[&page(&format!("link: {link}\r\n"), "[\"a\"]")]);
+            let error = local(peer.client().tags(&peer.repository())).unwrap_err();
+            assert!(matches!(error.fault(), Fault::Protocol(_)), "{error}");
+        }
+        let first = page("link: </v2/x/tags/list?n=2>; rel=\"next\", </v2/x/tags/list>; rel=\"first\"\r\n", "[\"a\"]");
+        let peer = Script::start(&[&first, &page("", "[\"b\"]")]);
+        assert_eq!(local(peer.client().tags(&peer.repository())).unwrap().len(), 2);
     }
 
     #[test]
