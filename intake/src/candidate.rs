@@ -7,9 +7,18 @@ use artifact::{CommitId, Digest};
 use registry::{Client, RegistryError};
 
 /// The manifest that stands under a commit's tag now. The digest is computed from its bytes; `None`: there is none.
+///
+/// What stands there and can't be used is named all the same, or counts as none when it has no digest: a promotion is
+/// then opened, [`pull`] says in it what is wrong, and that is recorded.
 pub(crate) async fn look(client: &Client, staging: &Repository, commit: &CommitId) -> Result<Option<Digest>, Failure> {
-    let found = client.resolve(staging, commit.as_str()).await.map_err(|e| failed(&e))?;
-    Ok(found.map(|(_, digest)| digest))
+    let found = match client.resolve(staging, commit.as_str()).await {
+        Err(e) if e.retry() == Retry::Never => client.manifest(staging, commit.as_str()).await,
+        found => found,
+    };
+    match found {
+        Err(e) if e.retry() == Retry::Never => Ok(None),
+        found => Ok(found.map_err(|e| failed(&e))?.map(|(_, digest)| digest)),
+    }
 }
 
 /// Pulls the image under a commit's tag, whole. `None`: there is none.
@@ -19,7 +28,8 @@ pub(crate) async fn pull(
     commit: &CommitId,
     store: &Layout,
 ) -> Result<Option<Pinned>, Failure> {
-    let Some(digest) = look(client, staging, commit).await? else { return Ok(None) };
+    let found = client.resolve(staging, commit.as_str()).await.map_err(|e| failed(&e))?;
+    let Some((_, digest)) = found else { return Ok(None) };
     let pulled = client.pull_image(staging, &digest, store).await.map_err(|e| failed(&e))?;
     let name = format!("{}-{commit}", staging.path().replace('/', "-"));
     store.tag(&pulled.manifest, &name).map_err(|e| Failure::later("intake-store", e))?;
@@ -51,7 +61,11 @@ mod tests {
             let pulled = pull(&client, &staging, &commit, &ground.candidates()).await.unwrap().unwrap();
             assert_eq!(pulled.digest, digest);
             assert!(ground.candidates().has(&digest));
+            assert_eq!(look(&client, &staging, &commit).await.unwrap(), Some(digest));
             ground.push_garbage(&staging, commit.as_str()).await;
+            // It is named, so that its refusal can be recorded.
+            let garbage = look(&client, &staging, &commit).await.unwrap();
+            assert!(garbage.is_some() && garbage != Some(digest));
             let error = pull(&client, &staging, &commit, &ground.candidates()).await.unwrap_err();
             assert_eq!((error.code.as_str(), error.retry), ("candidate-refused", Retry::Never));
         });

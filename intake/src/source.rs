@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use artifact::digest::shortened;
 use artifact::dossier::Submodule;
 use artifact::failure::Failure;
 use artifact::git::{EntryKind, TreeEntry};
@@ -99,7 +100,8 @@ impl Found<'_> {
         let sections = sections(session, &gathered.root)?;
         for (path, commit) in &gathered.links {
             let full = if below.is_empty() { path.clone() } else { format!("{below}/{path}") };
-            let refuse = |code: &str, why: String| Failure::never(code, format!("submodule {full:?}: {why}"));
+            let refuse =
+                |code: &str, why: String| Failure::never(code, format!("submodule {:?}: {why}", shortened(&full)));
             if depth >= NESTED || self.submodules.len() >= SUBMODULES {
                 return Err(refuse(
                     "submodules-too-many",
@@ -130,7 +132,10 @@ impl Found<'_> {
         let declared = declared.map_err(|e| e.to_string())?;
         match self.allowed {
             Allowed::Listed(listed) if listed.contains(&declared) => Ok((declared.clone(), declared)),
-            Allowed::Listed(_) => Err(format!("{declared} is not among the project's submodules in intake.toml")),
+            Allowed::Listed(_) => Err(format!(
+                "{} is not among the project's submodules in intake.toml",
+                shortened(&declared.to_string())
+            )),
             Allowed::Within(folder) => {
                 let plain = section.name.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
                 let clone = folder.join(".git/modules").join(&section.name);
