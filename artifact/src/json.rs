@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
@@ -89,11 +90,85 @@ pub fn parse_canonical<T: DeserializeOwned + Serialize>(what: &'static str, byte
 /// Not JSON, a key twice at any depth, trailing bytes, or another shape.
 pub fn parse_foreign<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
     let Unique(value) = serde_json::from_slice(bytes).map_err(|cause| shape(what, &cause))?;
-    T::deserialize(value).map_err(|cause| shape(what, &cause))
+    T::deserialize(Strict(value)).map_err(|cause| shape(what, &cause))
 }
 
 fn shape(what: &'static str, cause: &serde_json::Error) -> JsonError {
     JsonError::Shape { what, cause: one_line(&cause.to_string()) }
+}
+
+/// A value whose structures are objects. Serde would read a list of a structure's fields, in their order, as well; no other
+/// reader does.
+struct Strict(Value);
+
+impl<'de> de::IntoDeserializer<'de, serde_json::Error> for Strict {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Strict {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(list) => {
+                let mut items = SeqDeserializer::new(list.into_iter().map(Strict));
+                let read = visitor.visit_seq(&mut items)?;
+                items.end().map(|()| read)
+            }
+            Value::Object(map) => {
+                let mut entries = MapDeserializer::new(map.into_iter().map(|(key, value)| (key, Strict(value))));
+                let read = visitor.visit_map(&mut entries)?;
+                entries.end().map(|()| read)
+            }
+            plain => plain.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        match self.0 {
+            Value::Array(_) => Err(de::Error::invalid_type(de::Unexpected::Seq, &"an object")),
+            _ => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        // How serde_json takes a value as the text it was.
+        if name == "$serde_json::private::RawValue" {
+            return self.0.deserialize_newtype_struct(name, visitor);
+        }
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0.deserialize_enum(name, variants, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
 }
 
 /// A JSON value in which no object has a key twice.
@@ -177,6 +252,28 @@ mod tests {
             assert!(parse_foreign::<Value>("test", text.as_bytes()).is_err(), "{text}");
         }
         assert!(parse_foreign::<Value>("test", br#"{"a":{"b":1},"b":{"a":1}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_structure_is_an_object_and_never_a_list() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Inner {
+            a: u32,
+            b: Option<String>,
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Outer {
+            inner: Inner,
+            list: Vec<Inner>,
+        }
+        let inner = || Inner { a: 1, b: None };
+        let good = br#"{"inner":{"a":1,"b":null},"list":[{"a":1,"c":[1]}]}"#;
+        assert_eq!(parse_foreign::<Outer>("test", good).unwrap(), Outer { inner: inner(), list: vec![inner()] });
+        for text in [r#"[{"a":1},[]]"#, r#"{"inner":[1,null],"list":[]}"#, r#"{"inner":{"a":1},"list":[[1,null]]}"#] {
+            assert!(parse_foreign::<Outer>("test", text.as_bytes()).is_err(), "{text}");
+        }
+        let raw = parse_foreign::<BTreeMap<String, Box<serde_json::value::RawValue>>>("test", br#"{"a":{"b":[1]}}"#);
+        assert_eq!(raw.unwrap()["a"].get(), r#"{"b":[1]}"#);
     }
 
     #[test]

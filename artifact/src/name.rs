@@ -105,13 +105,15 @@ name!(
     |t| {
         let Some((host, path)) = t.split_once('/') else { return false };
         let (name, port) = host.split_once(':').unwrap_or((host, "443"));
+        // One spelling: no sign, no leading zero.
+        let port_ok = port.parse::<u16>().is_ok_and(|number| number != 0 && number.to_string() == port);
         let host_ok = !name.is_empty()
             && name.split('.').all(|p| {
                 !p.is_empty() && !p.starts_with('-') && p.bytes().all(|c| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             })
             // "library/busybox" would be a path of some default registry, which we don't have.
             && (host.contains(['.', ':']) || name == "localhost")
-            && port.parse::<u16>().is_ok_and(|p| p != 0);
+            && port_ok;
         let component = |p: &str| {
             let edge = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
             edge(p.bytes().next())
@@ -187,6 +189,8 @@ mod tests {
             "r.example//a",
             "r.example/../a",
             "r.example:0/a",
+            "r.example:+80/a",
+            "r.example:080/a",
             "r.example/a:tag",
             "r.example/a@sha256:00",
             "-r.example/a",

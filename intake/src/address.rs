@@ -51,7 +51,8 @@ impl FromStr for Address {
         let plain =
             |t: &str| t.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._".contains(&c)) && !t.starts_with('-');
         let (name, port) = host.split_once(':').unwrap_or((host, "1"));
-        let host_ok = !name.is_empty() && plain(name) && port.parse::<u16>().is_ok_and(|p| p != 0);
+        let host_ok =
+            !name.is_empty() && plain(name) && port.parse::<u16>().is_ok_and(|p| p != 0 && p.to_string() == port);
         if !host_ok || !user.is_none_or(|u| !u.is_empty() && plain(u)) || path.is_empty() {
             return Err(fault("[user@]host[:port]/path is expected"));
         }
@@ -150,6 +151,8 @@ mod tests {
             "ssh://-oProxyCommand=x/y",
             "ssh://-u@h/y",
             "ssh://h:0/y",
+            "ssh://h:+22/y",
+            "ssh://h:022/y",
             "ssh://h:x/y",
             "ssh://h/$(x)",
             "https://h/x y",

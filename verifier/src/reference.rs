@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use artifact::Digest;
+use artifact::digest::shortened;
 use artifact::name::{Pinned, Repository, Tag};
 
 /// An image.
@@ -21,7 +22,8 @@ impl FromStr for Reference {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || format!("{text:?}: HOST/REPO:TAG, HOST/REPO@sha256:… or oci:FOLDER@sha256:… is expected");
+        let expected =
+            || format!("{:?}: HOST/REPO:TAG, HOST/REPO@sha256:… or oci:FOLDER@sha256:… is expected", shortened(text));
         if let Some(rest) = text.strip_prefix("oci:") {
             let (folder, digest) = rest.rsplit_once('@').ok_or_else(expected)?;
             return Ok(Self::Layout(folder.into(), digest.parse().map_err(|e| format!("{e}"))?));

@@ -37,6 +37,9 @@ impl Predicate for TestResult {
     const OURS: bool = false;
 }
 
+/// The highest number of an attempt: beyond it JSON's readers disagree on what a number is (RFC 7493, section 2.2).
+const ATTEMPTS: u64 = (1 << 53) - 1;
+
 /// Why a verified test result says nothing about a commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
@@ -66,6 +69,7 @@ impl Statement<TestResult> {
         };
         let word = |key| run.annotations.get(key).and_then(|v| v.as_str());
         let finished = word("finished").ok_or_else(|| missing("finished"))?;
+        let attempt = run.annotations.get("attempt").and_then(|v| v.as_u64()).filter(|attempt| *attempt <= ATTEMPTS);
         Ok(facts::TestResult {
             envelope,
             key,
@@ -74,7 +78,7 @@ impl Statement<TestResult> {
             warned: self.predicate.warned_tests.clone(),
             failed: self.predicate.failed_tests.clone(),
             run: word("id").ok_or_else(|| missing("id"))?.to_owned(),
-            attempt: run.annotations.get("attempt").and_then(|v| v.as_u64()).ok_or_else(|| missing("attempt"))?,
+            attempt: attempt.ok_or_else(|| missing("attempt"))?,
             finished: finished.parse::<Moment>().map_err(|e| missing(&e.to_string()))?,
         })
     }
