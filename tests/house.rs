@@ -1,10 +1,14 @@
 //! The house, tried as a whole, on its real binaries.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod bombs;
 mod crash;
+mod doors;
 mod e2e;
+mod hostile;
 mod rooms;
 mod scene;
+mod vectors;
 mod walls;
 
 use std::path::PathBuf;

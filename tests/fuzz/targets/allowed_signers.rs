@@ -1,0 +1,16 @@
+//! Allowed signers.
+#![no_main]
+
+use policy::AllowedSigners;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Err(error) = AllowedSigners::parse(text) {
+        bounded(&error);
+    }
+});
+
+fn bounded(error: &dyn std::fmt::Display) {
+    let text = error.to_string();
+    assert!(text.len() <= 1_000 && !text.contains(|c: char| c.is_control()), "{text:?}");
+}

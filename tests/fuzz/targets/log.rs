@@ -1,0 +1,53 @@
+//! The log: keys, notes, checkpoints, receipts, tiles, bundles and leaves; and Sigstore bundles.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use audit::checkpoint::SignedCheckpoint;
+use audit::leaf::Leaf;
+use audit::note::{Note, Vkey};
+use audit::receipt::Receipt;
+use audit::tile;
+use verifier::trust::Trust;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    static TRUST: LazyLock<Trust> = LazyLock::new(|| toml::from_str(include_str!("../../vectors/config/accepted_trust.toml")).unwrap());
+    if let Some(entries) = tile::bundle_from_bytes(bytes, 2) {
+        assert_eq!(tile::bundle_to_bytes(&entries), bytes);
+    }
+    if let Some(hashes) = tile::hashes_from_bytes(bytes, 2) {
+        assert_eq!(tile::hashes_to_bytes(&hashes), bytes);
+    }
+    match Leaf::parse(bytes) {
+        Ok(leaf) => assert_eq!(leaf.to_bytes(), bytes),
+        Err(error) => bounded(&error),
+    }
+    assert!(verifier::bundle::verify(bytes, &TRUST).is_err(), "a signature that nobody made");
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match text.parse::<Vkey>() {
+        Ok(vkey) => assert_eq!(vkey.to_string(), text),
+        Err(error) => bounded(&error),
+    }
+    match Note::parse(text) {
+        Ok(note) => assert_eq!(note.to_string(), text),
+        Err(error) => bounded(&error),
+    }
+    if let Err(error) = SignedCheckpoint::open(text, &TRUST.log) {
+        bounded(&error);
+    }
+    match text.parse::<Receipt>() {
+        Ok(receipt) => {
+            assert_eq!(receipt.to_string(), text);
+            if let Err(error) = receipt.verify(&TRUST.log, b"entry") {
+                bounded(&error);
+            }
+        }
+        Err(error) => bounded(&error),
+    }
+});
+
+fn bounded(error: &dyn std::fmt::Display) {
+    let text = error.to_string();
+    assert!(text.len() <= 1_000 && !text.contains(|c: char| c.is_control()), "{text:?}");
+}
