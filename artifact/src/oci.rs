@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::json::{self, JsonError};
+
+mod spelling;
 
 /// An image manifest.
 pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -131,10 +135,9 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Not a manifest, a key twice, too large, too many layers.
+    /// Not a manifest, a key twice or in another case, too large, too many layers.
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
-        limited("image manifest", bytes, MANIFEST_LIMIT)?;
-        let manifest: Self = json::parse_foreign("image manifest", bytes)?;
+        let manifest: Self = document("image manifest", bytes, MANIFEST_LIMIT)?;
         let fault = |why: String| OciError::Shape { what: "image manifest", why };
         if manifest.schema_version != 2 {
             return Err(fault(format!("schemaVersion {}; 2 is expected", manifest.schema_version)));
@@ -179,10 +182,9 @@ impl Index {
     /// Reads an index.
     ///
     /// # Errors
-    /// Not an index, a key twice, too large.
+    /// Not an index, a key twice or in another case, too large.
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
-        limited("image index", bytes, MANIFEST_LIMIT)?;
-        let index: Self = json::parse_foreign("image index", bytes)?;
+        let index: Self = document("image index", bytes, MANIFEST_LIMIT)?;
         if index.schema_version != 2 || index.media_type != INDEX {
             return Err(OciError::Shape { what: "image index", why: "not schemaVersion 2 of the OCI index".into() });
         }
@@ -210,17 +212,16 @@ pub struct ImageConfig {
     pub rootfs: RootFs,
     /// How it came about; words, compared by nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<serde_json::Value>,
+    pub history: Vec<Value>,
 }
 
 impl ImageConfig {
     /// Reads a configuration.
     ///
     /// # Errors
-    /// Not a configuration, a key twice, too large.
+    /// Not a configuration, a key twice or in another case, too large.
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
-        limited("image configuration", bytes, CONFIG_LIMIT)?;
-        Ok(json::parse_foreign("image configuration", bytes)?)
+        document("image configuration", bytes, CONFIG_LIMIT)
     }
 }
 
@@ -257,7 +258,7 @@ pub struct RuntimeConfig {
     pub stop_signal: String,
     /// What we don't know (Healthcheck, Shell, OnBuild …) is kept and compared too.
     #[serde(flatten)]
-    pub other: BTreeMap<String, serde_json::Value>,
+    pub other: BTreeMap<String, Value>,
 }
 
 /// `{}`.
@@ -274,12 +275,15 @@ pub struct RootFs {
     pub diff_ids: Vec<Digest>,
 }
 
-fn limited(what: &'static str, bytes: &[u8], limit: u64) -> Result<(), JsonError> {
+/// Reads a document as a runtime would, or not at all.
+fn document<T: DeserializeOwned>(what: &'static str, bytes: &[u8], limit: u64) -> Result<T, OciError> {
     let limit = limit as usize;
     if bytes.len() > limit {
-        return Err(JsonError::TooLarge { what, len: bytes.len(), limit });
+        return Err(JsonError::TooLarge { what, len: bytes.len(), limit }.into());
     }
-    Ok(())
+    let mut value: Value = json::parse_foreign(what, bytes)?;
+    spelling::settle(what, &mut value)?;
+    Ok(T::deserialize(value).map_err(|cause| JsonError::Shape { what, cause })?)
 }
 
 #[cfg(test)]
@@ -297,5 +301,8 @@ mod tests {
     fn null_lists_and_unknown_fields_of_a_configuration() {
         let config = ImageConfig::parse(br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"Healthcheck":{"Test":["NONE"]}}}"#).unwrap();
         assert!(config.config.other.contains_key("Healthcheck"));
+        // As Docker's classic builder writes it.
+        let docker = ImageConfig::parse(br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"history":null,"config":{"Hostname":"","User":"","Env":null,"Cmd":null,"Image":"","Volumes":null,"WorkingDir":"","Entrypoint":null,"OnBuild":null,"Labels":null}}"#).unwrap();
+        assert!(docker.config.volumes.is_empty() && docker.config.cmd.is_empty());
     }
 }
