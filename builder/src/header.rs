@@ -14,16 +14,50 @@ const PART: usize = 255;
 /// The prefix of the records that carry extended attributes.
 pub(crate) const XATTR: &[u8] = b"SCHILY.xattr.";
 
+/// Records that say nothing of what a container sees, or that are read already.
+const KNOWN: [&[u8]; 15] = [
+    b"path",
+    b"linkpath",
+    b"size",
+    b"uid",
+    b"gid",
+    b"mtime",
+    b"uname",
+    b"gname",
+    b"atime",
+    b"ctime",
+    b"comment",
+    b"LIBARCHIVE.creationtime",
+    b"SCHILY.dev",
+    b"SCHILY.ino",
+    b"SCHILY.nlink",
+];
+
+/// What stands before the name of any other record among the attributes. No attribute of Linux begins so.
+const RECORD: &[u8] = b"pax:";
+
 type Why = &'static str;
 
-/// The header's bytes add up to what it says.
+/// The header's bytes add up to what it says, and all readers find its path in the same place.
 pub(crate) fn check(header: &tar::Header) -> Result<(), Why> {
     let bytes = header.as_bytes();
     let sum: u32 =
         bytes.iter().enumerate().map(|(i, b)| if (148..156).contains(&i) { 32 } else { u32::from(*b) }).sum();
     match number(bytes, 148..156) {
-        Ok(said) if said == u64::from(sum) => Ok(()),
+        Ok(said) if said == u64::from(sum) => one_path(bytes),
         _ => Err("its checksum is wrong"),
+    }
+}
+
+/// Go puts a prefix before the name whatever the version after `ustar`, and in a GNU header when the times that stand in
+/// the prefix's place are none; others do not. Of the formats there are three on which all agree.
+fn one_path(header: &[u8; 512]) -> Result<(), Why> {
+    match &header[257..265] {
+        // Star's has a shorter prefix.
+        b"ustar\x0000" if header[508..] != *b"tar\0" => Ok(()),
+        b"ustar  \0" if number(header, 345..357).and(number(header, 357..369)).is_ok() => Ok(()),
+        magic if *magic == [0; 8] && !matches!(header[156], b'3' | b'4') => Ok(()),
+        _ => Err("a header of a format on which readers disagree"),
     }
 }
 
@@ -47,6 +81,14 @@ fn number(header: &[u8; 512], field: std::ops::Range<usize>) -> Result<u64, Why>
         "" => Ok(0),
         digits if digits.bytes().all(|b| b.is_ascii_digit()) => u64::from_str_radix(digits, 8).map_err(|_| NONE),
         _ => Err(NONE),
+    }
+}
+
+/// A time of a header: as other numbers, and in binary it may lie before 1970.
+fn time(header: &[u8; 512]) -> Option<i64> {
+    match header[136..148].split_last_chunk::<8>() {
+        Some(([0xff, 0xff, 0xff, 0xff], last)) => Some(i64::from_be_bytes(*last)).filter(|time| *time < 0),
+        _ => i64::try_from(number(header, 136..148).ok()?).ok(),
     }
 }
 
@@ -129,11 +171,14 @@ impl Extras {
         let kind = match kind {
             // Before POSIX, a folder was a file whose name ends in a slash.
             0 if raw.ends_with(b"/") => EntryKind::Folder,
-            0 | b'0' | b'7' if raw.ends_with(b"/") => return Err("a file whose name ends in a slash"),
-            0 | b'0' | b'7' => EntryKind::File(Content { digest: artifact::Digest::of(b""), size }),
+            0 | b'0' if raw.ends_with(b"/") => return Err("a file whose name ends in a slash"),
+            0 | b'0' => EntryKind::File(Content { digest: artifact::Digest::of(b""), size }),
             b'1' => EntryKind::Link(clean(&target()?)?),
             b'2' => EntryKind::Symlink(target()?),
-            b'3' => device().map(|(major, minor)| EntryKind::Char(major, minor))?,
+            b'3' => match device()? {
+                (0, 0) => return Err("a device 0:0, which an overlay file system takes for a deletion"),
+                (major, minor) => EntryKind::Char(major, minor),
+            },
             b'4' => device().map(|(major, minor)| EntryKind::Block(major, minor))?,
             b'5' => EntryKind::Folder,
             b'6' => EntryKind::Fifo,
@@ -148,10 +193,8 @@ impl Extras {
         const TIME: Why = "an impossible time";
         let mtime = match self.record(b"mtime") {
             Some(text) => seconds(text).ok_or(TIME)?,
-            None => i64::try_from(field(136..148)?).map_err(|_| TIME)?,
+            None => time(header.as_bytes()).ok_or(TIME)?,
         };
-        let xattrs = self.records.iter().flatten();
-        let xattrs = xattrs.filter_map(|(k, v)| Some((k.strip_prefix(XATTR)?.to_vec(), v.clone()))).collect();
         Ok(Entry {
             path,
             kind,
@@ -159,8 +202,25 @@ impl Extras {
             uid: self.number(b"uid")?.map_or_else(|| field(108..116), Ok)?,
             gid: self.number(b"gid")?.map_or_else(|| field(116..124), Ok)?,
             mtime,
-            xattrs,
+            xattrs: self.attributes()?,
         })
+    }
+
+    /// The extended attributes, and the records that we don't know: some reader might (access lists of star, attributes
+    /// in libarchive's spelling), so a difference in them is told.
+    fn attributes(&self) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Why> {
+        let mut attributes = BTreeMap::new();
+        for (key, value) in self.records.iter().flatten() {
+            match key.strip_prefix(XATTR) {
+                Some(name) if name.starts_with(RECORD) => return Err("an attribute that Linux does not have"),
+                Some(name) => attributes.insert(name.to_vec(), value.clone()),
+                None if KNOWN.contains(&&key[..]) => continue,
+                None if key == b"hdrcharset" && value == b"BINARY" => continue,
+                None if key == b"hdrcharset" => return Err("names in another character set"),
+                None => attributes.insert([RECORD, key].concat(), value.clone()),
+            };
+        }
+        Ok(attributes)
     }
 }
 

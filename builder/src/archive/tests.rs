@@ -53,6 +53,9 @@ fn hostile_archives_are_refused_with_short_errors() {
         block(b"f", b'5', b"content of a folder"),
         block(b"f", b'1', b""),
         block(b"f", b'z', b""),
+        block(b"f", b'7', b""),
+        block(b"f", b'3', b""),
+        block(b"h", b'x', b"26 hdrcharset=ISO-IR 8859\n"),
         block(b"h", b'g', b"10 path=a\n"),
         block(b"h", b'x', b"99 path=a\n"),
         [block(b"h", b'x', b""), block(b"h", b'x', b"")].concat(),
@@ -69,6 +72,71 @@ fn hostile_archives_are_refused_with_short_errors() {
     for (i, tar) in hostile.iter().enumerate() {
         let error = read(tar).expect_err(&i.to_string()).to_string();
         assert!(error.len() < 300, "{error}");
+    }
+}
+
+/// A header with these bytes in these places, sealed again.
+fn changed(mut tar: Vec<u8>, changes: &[(usize, &[u8])]) -> Vec<u8> {
+    for (at, bytes) in changes {
+        tar[*at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    let mut header = tar::Header::new_old();
+    header.as_mut_bytes().copy_from_slice(&tar[..512]);
+    header.set_cksum();
+    tar[..512].copy_from_slice(header.as_bytes());
+    tar
+}
+
+/// What Go makes of these was tried with umoci and containerd: the first three become `etc/passwd` there.
+#[test]
+fn a_path_that_readers_put_together_differently_is_refused() {
+    let file = block(b"passwd", b'0', b"");
+    for changes in [
+        &[(345, &b"etc"[..])][..],
+        &[(257, b"ustar\0\0\0"), (345, b"etc")],
+        &[(257, b"ustar\x00  "), (345, b"etc")],
+        &[(257, b"ustar\x0000"), (345, &[b'e'; 140]), (508, b"tar\0")],
+        &[(257, b"ustar  0"), (345, b"etc")],
+        &[(357, b"not a time")],
+    ] {
+        let error = read(&changed(file.clone(), changes)).expect_err(&format!("{changes:?}")).to_string();
+        assert!(error.contains("readers disagree"), "{error}");
+    }
+    let ustar = read(&changed(file.clone(), &[(257, b"ustar\x0000"), (345, b"etc")])).unwrap();
+    assert_eq!(ustar[0].path, b"etc/passwd");
+    // Before POSIX there was no prefix, and there were no devices.
+    let old = &[(257, &[0; 8][..]), (345, b"etc")];
+    assert_eq!(read(&changed(file, old)).unwrap()[0].path, b"passwd");
+    assert!(read(&changed(block(b"null", b'3', b""), &[(257, &[0; 8]), (329, b"0000001")])).is_err());
+    // GNU's own times stand where the prefix would.
+    let timed = changed(block(b"f", b'0', b""), &[(345, b"15006517601\x0015006517601\0")]);
+    assert_eq!(read(&timed).unwrap()[0].path, b"f");
+}
+
+#[test]
+fn a_time_before_1970_is_read_as_gnu_tar_writes_it() {
+    let time = |field: &[u8; 12]| read(&changed(block(b"f", b'0', b""), &[(136, field)])).map(|found| found[0].mtime);
+    assert_eq!(time(&[0xff; 12]).unwrap(), -1);
+    assert_eq!(time(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xae\x80").unwrap(), -86_400);
+    assert!(time(&[0xfe; 12]).is_err() && time(b"\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff").is_err());
+}
+
+/// Nobody knows who reads them: so they are told when they differ, and never taken for the attribute that Linux knows.
+#[test]
+fn a_record_that_is_not_known_is_kept_beside_the_attributes() {
+    let with = |record: &[u8]| {
+        let length = record.len() + 4;
+        let body = [format!("{length} ").as_bytes(), record, b"\n"].concat();
+        read(&[block(b"h", b'x', &body), block(b"f", b'0', b"")].concat()).map(|found| found[0].xattrs.clone())
+    };
+    for record in ["LIBARCHIVE.xattr.security.capability=AQ", "RHT.security.selinux=x", "security.capability=x"] {
+        let (key, value) = record.split_once('=').unwrap();
+        let kept = BTreeMap::from([(format!("pax:{key}").into_bytes(), value.as_bytes().to_vec())]);
+        assert_eq!(with(record.as_bytes()).unwrap(), kept);
+    }
+    assert!(with(b"SCHILY.xattr.pax:security.capability=x").is_err());
+    for known in ["uname=somebody", "atime=1.5", "hdrcharset=BINARY", "LIBARCHIVE.creationtime=1"] {
+        assert!(with(known.as_bytes()).unwrap().is_empty(), "{known}");
     }
 }
 
