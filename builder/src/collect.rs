@@ -109,17 +109,17 @@ fn append<W: Write>(
     header.set_gid(meta.gid().into());
     header.set_mtime(u64::try_from(meta.mtime()).unwrap_or(0));
     header.set_size(0);
+    if kind.is_file() || kind.is_dir() {
+        let attributes = attributes(path).map_err(io)?;
+        let records = attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        tar.append_pax_extensions(records).map_err(io)?;
+    }
     if kind.is_file() && meta.nlink() > 1 {
         if let Some(first) = links.get(&(meta.dev(), meta.ino())) {
             header.set_entry_type(tar::EntryType::Link);
             return tar.append_link(&mut header, relative, first).map_err(io);
         }
         links.insert((meta.dev(), meta.ino()), relative.to_owned());
-    }
-    if kind.is_file() || kind.is_dir() {
-        let attributes = attributes(path).map_err(io)?;
-        let records = attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        tar.append_pax_extensions(records).map_err(io)?;
     }
     if kind.is_file() {
         header.set_entry_type(tar::EntryType::Regular);
@@ -160,4 +160,38 @@ fn attributes(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{XattrFlags, lsetxattr};
+
+    use super::*;
+    use crate::flatten::Flattener;
+    use crate::tree::{CAPABILITY, Scratch};
+
+    #[test]
+    fn every_name_of_a_hard_link_has_the_attributes_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("tool"), "tool").unwrap();
+        // Only root may give rights; an ordinary user's attribute takes the same way.
+        let root = rustix::process::geteuid().is_root();
+        let name = if root { CAPABILITY } else { b"user.note" };
+        // Version 2: the right to bind low ports, effective at once.
+        let value = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        lsetxattr(out.join("tool"), OsStr::from_bytes(name), &value, XattrFlags::empty()).unwrap();
+        fs::hard_link(out.join("tool"), out.join("again")).unwrap();
+        let store = Layout::create(folder.path().join("store")).unwrap();
+        let tar = collect(&out, &store).unwrap();
+        let scratch = Scratch::new(folder.path().join("scratch")).unwrap();
+        let mut flattener = Flattener::new(&scratch);
+        flattener.apply_plain(store.stream(&tar).unwrap()).unwrap();
+        let tree = flattener.finish();
+        for path in ["again", "tool"] {
+            let node = &tree[path.as_bytes()];
+            assert_eq!((node.group, &node.xattrs[name][..]), (1, &value[..]), "{path}");
+        }
+    }
 }

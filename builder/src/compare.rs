@@ -12,10 +12,7 @@ use serde_json::Value;
 
 use crate::escape::{escaped, escaped_bytes};
 use crate::image::Image;
-use crate::tree::{Content, Kind, Node, Scratch, Tree};
-
-/// The attribute that gives a program rights.
-const CAPABILITY: &[u8] = b"security.capability";
+use crate::tree::{CAPABILITY, Content, Kind, Node, Scratch, Tree};
 
 /// The bytes that are shown of two contents, from the first that differs.
 const SHOWN: usize = 24;

@@ -1,6 +1,6 @@
 //! Layers laid over one another: what a container would see of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::ops::Bound;
 
@@ -10,7 +10,7 @@ use artifact::layout::{Layout, LayoutError};
 use artifact::oci::Descriptor;
 
 use crate::archive::{self, ArchiveError, Budget, Entry, EntryKind};
-use crate::tree::{self, Kind, Node, Scratch, Tree};
+use crate::tree::{self, CAPABILITY, Kind, Node, Scratch, Tree};
 
 /// The prefix of a name that takes away the rest of that name from the layers below.
 const WHITEOUT: &[u8] = b".wh.";
@@ -135,22 +135,63 @@ impl Flattener {
         self.tree
     }
 
-    /// Whiteouts speak of the layers below only, wherever they stand in their layer: so they go first.
+    /// Whiteouts speak of the layers below only, wherever they stand in their layer: so they go first. Most runtimes
+    /// take entries as they come, and an overlay file system has its own view: where that makes a difference, the layer
+    /// is refused.
     fn whiteouts(&mut self, entries: &[Entry]) -> Result<(), FlattenError> {
+        let mut own: BTreeMap<&[u8], bool> = BTreeMap::new();
+        let mut implied = BTreeSet::new();
+        let mut hidden = BTreeSet::new();
+        let mut opaque = BTreeSet::new();
         for entry in entries {
-            if tree::parents(&entry.path).any(|parent| whiteout(parent).is_some()) {
-                return Err(place(&entry.path, "it stands below a whiteout"));
+            let refused = |why| Err(place(&entry.path, why));
+            for parent in tree::parents(&entry.path) {
+                if whiteout(parent).is_some() {
+                    return refused("it stands below a whiteout");
+                }
+                if hidden.contains(parent) {
+                    return refused("it stands below what its own layer takes away");
+                }
             }
-            let Some((folder, name)) = whiteout(&entry.path) else { continue };
-            if name == OPAQUE {
-                self.remove_below(folder);
+            let Some((folder, name)) = whiteout(&entry.path) else {
+                let is_folder = entry.kind == EntryKind::Folder;
+                if is_folder && hidden.contains(&entry.path) {
+                    return refused("a folder that its own layer takes away");
+                }
+                for parent in tree::parents(&entry.path) {
+                    if own.insert(parent, true).is_none() {
+                        implied.insert(parent);
+                    }
+                }
+                implied.remove(&entry.path[..]);
+                if own.insert(&entry.path, is_folder) == Some(false) && is_folder {
+                    return refused("a file, and then a folder, in one layer");
+                }
                 continue;
+            };
+            let below = || self.tree.get(folder).is_some_and(|node| node.kind == Kind::Folder);
+            if !folder.is_empty() && !own.get(folder).copied().unwrap_or_else(below) {
+                return refused("a whiteout in a folder that is not there");
             }
-            let hidden = &name[WHITEOUT.len()..];
-            if hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(WHITEOUT) {
-                return Err(place(&entry.path, "a whiteout of no file"));
-            }
-            let path = [folder, if folder.is_empty() { b"" } else { b"/" }, hidden].concat();
+            match name {
+                OPAQUE if folder.is_empty() => return refused("a whiteout of everything"),
+                OPAQUE if any_below(&implied, folder) => {
+                    return refused("it takes away a folder that its own layer has filled, and not described");
+                }
+                OPAQUE => opaque.insert(folder),
+                name => {
+                    let path = hides(folder, name).ok_or_else(|| place(&entry.path, "a whiteout of no file"))?;
+                    if own.contains_key(&path[..]) {
+                        return refused("it takes away what its own layer has put there");
+                    }
+                    hidden.insert(path)
+                }
+            };
+        }
+        for folder in opaque {
+            self.remove_below(folder);
+        }
+        for path in hidden {
             self.remove_below(&path);
             self.tree.remove(&path);
         }
@@ -191,8 +232,11 @@ impl Flattener {
                 let Some(first) = self.tree.get_mut(&target).filter(|n| n.kind != Kind::Folder) else {
                     return Err(place(&entry.path, "a hard link to nothing, or to a folder"));
                 };
-                if target == entry.path {
-                    return Ok(());
+                if target == entry.path || tree::parents(&target).any(|parent| parent == entry.path) {
+                    return Err(place(&entry.path, "a hard link that replaces what it leads to"));
+                }
+                if !same_inode(first, &node) {
+                    return Err(place(&entry.path, "a hard link with another mode, owner or attribute than its file"));
                 }
                 // Runtimes clear the place first, and would then find nothing to link to.
                 if target.strip_prefix(&entry.path[..]).is_some_and(|rest| rest.first() == Some(&b'/')) {
@@ -247,6 +291,30 @@ pub fn flatten<'l>(
         flattener.apply_blob(store, layer, diff_id)?;
     }
     Ok(flattener.finish())
+}
+
+/// Whether a hard link's own entry says what its file's says. Most runtimes write mode, owner and attributes through the
+/// link, and a change of owner takes capabilities away; others pass them over.
+fn same_inode(file: &Node, link: &Node) -> bool {
+    // The mode of a symbolic link means nothing.
+    (file.mode == link.mode || matches!(file.kind, Kind::Symlink(_)))
+        && (file.uid, file.gid) == (link.uid, link.gid)
+        && link.xattrs.iter().all(|(name, value)| file.xattrs.get(name) == Some(value))
+        && file.xattrs.get(CAPABILITY) == link.xattrs.get(CAPABILITY)
+}
+
+/// Whether one of these paths is below a folder.
+fn any_below(paths: &BTreeSet<&[u8]>, folder: &[u8]) -> bool {
+    let first = [folder, b"/"].concat();
+    let mut rest = paths.range::<[u8], _>((Bound::Included(&first[..]), Bound::Unbounded));
+    rest.next().is_some_and(|path| path.starts_with(&first))
+}
+
+/// The path that a whiteout takes away.
+fn hides(folder: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let hidden = &name[WHITEOUT.len()..];
+    let none = hidden.is_empty() || hidden == b"." || hidden == b".." || hidden.starts_with(WHITEOUT);
+    (!none).then(|| [folder, if folder.is_empty() { b"" } else { b"/" }, hidden].concat())
 }
 
 /// The folder and the name of a whiteout.

@@ -1,12 +1,13 @@
 //! Packing: a tree becomes the bytes of a layer. Same tree, same source date, same format: same bytes, whatever the
 //! host and the number of threads.
 //!
-//! Format 1. The tar: one entry for each node but the root, in the order of their paths' bytes; ustar, and PAX records
+//! Format 2. The tar: one entry for each node but the root, in the order of their paths' bytes; ustar, and PAX records
 //! only for what a ustar header has no room for, in the order path, linkpath, size, uid, gid, mtime, attributes. A
-//! folder's name ends in a slash. Of a hard link's names the first is the file and the others link to it. Owners are
-//! numbers. Of the extended attributes those in [`XATTRS`] are kept. Two blocks of zeros end it. The compression: gzip
-//! members of [`MEMBER`] bytes each, made by libdeflate at level 3, without time and name. A change of any of this is a
-//! new number.
+//! folder's name ends in a slash. Of a hard link's names the first is the file and the others link to it; each has the
+//! mode, owner and attributes of the file, because runtimes write those of the last. Owners are numbers. Of the extended
+//! attributes those in [`XATTRS`] are kept. Two blocks of zeros end it. The compression: gzip members of [`MEMBER`] bytes
+//! each, made by libdeflate at level 3, without time and name. A change of any of this is a new number: in format 1 links
+//! had no attributes, and a runtime that took the link's took the file's capabilities away.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
@@ -19,13 +20,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::archive::padding;
 use crate::header;
-use crate::tree::{Kind, Node, Scratch, Tree};
+use crate::tree::{CAPABILITY, Kind, Node, Scratch, Tree};
 
 /// The number of the packing format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The extended attributes that are packed. The others belong to a host: labels, access lists, what a cache notes.
-pub const XATTRS: [&[u8]; 1] = [b"security.capability"];
+pub const XATTRS: [&[u8]; 1] = [CAPABILITY];
 
 /// The bytes of a gzip member, before compression.
 pub const MEMBER: usize = 1 << 20;
@@ -77,7 +78,7 @@ pub fn pack(
     Ok(Packed { layer: Descriptor::new(oci::LAYER_GZIP, digest, size), diff_id })
 }
 
-/// Writes the tar of format 1.
+/// Writes the tar of format 2.
 ///
 /// # Errors
 /// As the scratch folder and the writer say.
@@ -148,7 +149,7 @@ fn header(path: &[u8], node: &Node, first: Option<&[u8]>, source_date: i64, out:
             return Err(io::Error::other("a device number that Linux does not have"));
         }
     }
-    for (key, value) in node.xattrs.iter().filter(|(key, _)| first.is_none() && XATTRS.contains(&&key[..])) {
+    for (key, value) in node.xattrs.iter().filter(|(key, _)| XATTRS.contains(&&key[..])) {
         record(&mut pax, &[header::XATTR, key].concat(), value);
     }
     if !pax.is_empty() {
@@ -212,7 +213,7 @@ fn sealed(block: &mut [u8; 512], kind: u8) -> &[u8] {
     block
 }
 
-/// The compression of format 1, around a writer.
+/// The compression of format 2, around a writer.
 pub struct Gzip<W> {
     out: W,
     plain: Vec<u8>,

@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 /// is there only when a layer says something about it.
 pub type Tree = BTreeMap<Vec<u8>, Node>;
 
+/// The attribute that gives a program rights.
+pub const CAPABILITY: &[u8] = b"security.capability";
+
 /// Something in a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
@@ -148,3 +151,6 @@ pub fn number_groups(tree: &mut Tree) {
 pub fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end])
 }
+
+#[cfg(test)]
+pub(crate) mod arbitrary;

@@ -1,3 +1,5 @@
+mod properties;
+
 use artifact::Digest;
 use artifact::layout::Layout;
 use artifact::oci::Platform;
