@@ -62,7 +62,9 @@ fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> 
         return Ok(UNAVAILABLE);
     }
     let status = coordinator.wait();
-    rooms.into_iter().filter(|room| !room.ended()).for_each(Started::stop);
+    let (over, running): (Vec<_>, Vec<_>) = rooms.into_iter().partition(Started::ended);
+    over.into_iter().for_each(Started::forget);
+    running.into_iter().for_each(Started::stop);
     Ok(status.map_or(UNAVAILABLE, exit_status))
 }
 
