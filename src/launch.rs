@@ -4,6 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use builder::builder_config::BuilderConfig;
+
 use crate::config::Config;
 
 /// The launcher, with everything but the coordinator's own arguments.
@@ -16,6 +18,10 @@ pub fn launcher(config: &Config, folder: &Path, state: &Path) -> std::io::Result
     command.arg("--state").arg(std::fs::canonicalize(state)?).arg("--config").arg(std::fs::canonicalize(folder)?);
     if let Some(base) = config.uid_base {
         command.arg("--uid-base").arg(base.to_string());
+    }
+    // One that can't be read is the builder's to speak of, when there is something to build.
+    if let Ok(builder) = BuilderConfig::load(&folder.join("builder.toml")) {
+        command.arg("--builder-memory").arg(builder.room_memory().to_string());
     }
     for (room, paths) in [("intake", &config.expose.intake), ("signer", &config.expose.signer)] {
         for path in paths {

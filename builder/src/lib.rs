@@ -2,6 +2,7 @@
 
 #[cfg(feature = "room")]
 pub mod archive;
+pub mod builder_config;
 #[cfg(feature = "room")]
 pub mod compare;
 #[cfg(feature = "room")]
@@ -24,8 +25,6 @@ pub mod tree;
 
 #[cfg(feature = "room")]
 pub mod attest;
-#[cfg(feature = "room")]
-pub mod builder_config;
 #[cfg(feature = "room")]
 pub mod builder_room;
 #[cfg(feature = "room")]

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
-use crate::menu::Fare;
-
 /// Where hosts mount them.
 const MOUNT: &str = "/sys/fs/cgroup";
 
@@ -20,12 +18,12 @@ pub(crate) struct Cgroup {
 
 impl Cgroup {
     /// Makes them. What the host can't give is left out, and stands in no posture as enforced.
-    pub(crate) fn make(room: &str, fare: &Fare) -> Option<Self> {
+    pub(crate) fn make(room: &str, memory: u64, processes: u64) -> Option<Self> {
         let name = format!("countersign-{}-{room}", std::process::id());
         let mut made = Self { folders: Vec::new(), enforced: Vec::new() };
         let limits = [
-            ("memory", "memory.max", "memory.limit_in_bytes", format!("memory={}", fare.memory), fare.memory),
-            ("pids", "pids.max", "pids.max", format!("processes={}", fare.processes), fare.processes),
+            ("memory", "memory.max", "memory.limit_in_bytes", format!("memory={memory}"), memory),
+            ("pids", "pids.max", "pids.max", format!("processes={processes}"), processes),
         ];
         for (controller, unified, legacy, word, value) in limits {
             for (base, file) in [(own_group(None), unified), (own_group(Some(controller)), legacy)] {

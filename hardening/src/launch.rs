@@ -37,6 +37,8 @@ pub struct Perimeter {
     pub trial: bool,
     /// What of the host a room may see besides, read-only.
     pub expose: Vec<(Room, PathBuf)>,
+    /// Memory of the builder in bytes, when it is not the menu's.
+    pub builder_memory: Option<u64>,
 }
 
 /// A room's process.
@@ -91,7 +93,8 @@ impl Perimeter {
         if trial {
             spaces |= namespace::USER;
         }
-        let cgroup = if trial { None } else { Cgroup::make(room.name(), room.fare()) };
+        let memory = self.builder_memory.filter(|_| room == Room::Builder).unwrap_or(room.fare().memory);
+        let cgroup = if trial { None } else { Cgroup::make(room.name(), memory, room.fare().processes) };
         let Some(pid) = sys::clone_process(spaces).map_err(|cause| no_namespaces(room, cause))? else {
             drop(ours);
             let error = self.become_room(room, &theirs, end, words, cgroup.as_ref());

@@ -1,6 +1,6 @@
 //! The launcher: starts the coordinator, and rooms for it from a fixed menu. Reads no byte of any job.
 //!
-//! `countersign-launch --state DIR --config DIR [--uid-base N] [--expose ROOM=PATH]… -- WORDS`; made by `countersign`.
+//! `countersign-launch --state DIR --config DIR [--uid-base N] [--builder-memory BYTES] [--expose ROOM=PATH]… -- WORDS`; made by `countersign`.
 //! The menu, and what each room gets, stands in `hardening/src/menu.rs`.
 
 use std::os::unix::net::UnixStream;
@@ -93,6 +93,7 @@ fn exit_status(status: WaitStatus) -> u8 {
 fn parse(args: Vec<String>) -> Result<(Perimeter, Vec<String>), HardeningError> {
     let usage = |what: &str| HardeningError::Usage(what.to_owned());
     let (mut state, mut config, mut uid_base, mut expose) = (None, None, UID_BASE, Vec::new());
+    let mut builder_memory = None;
     let mut args = args.into_iter();
     loop {
         let Some(name) = args.next() else { return Err(usage("no -- and nothing after it")) };
@@ -104,6 +105,9 @@ fn parse(args: Vec<String>) -> Result<(Perimeter, Vec<String>), HardeningError> 
             "--state" => state = Some(absolute(value)?),
             "--config" => config = Some(absolute(value)?),
             "--uid-base" => uid_base = value.parse().map_err(|_| usage("--uid-base: a number"))?,
+            "--builder-memory" => {
+                builder_memory = Some(value.parse().map_err(|_| usage("--builder-memory: a number"))?);
+            }
             "--expose" => expose.push(exposed(&value)?),
             _ => return Err(usage("an option that the launcher does not know")),
         }
@@ -120,6 +124,7 @@ fn parse(args: Vec<String>) -> Result<(Perimeter, Vec<String>), HardeningError> 
         },
         trial: !rustix::process::geteuid().is_root(),
         expose,
+        builder_memory,
     };
     Ok((perimeter, args.collect()))
 }
