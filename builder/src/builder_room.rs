@@ -63,7 +63,8 @@ impl BuilderRoom<'_> {
         let limit = Duration::from_secs(self.config.minutes * 60);
         let source_date = dossier.source_date;
         let processes = self.config.processes;
-        let ground = Ground { recipe: &recipe, source_date, rootfs: &rootfs, work: &work, ranges, limit, processes };
+        let (rootfs, work, memory) = (&rootfs, &work, self.config.memory_mib << 20);
+        let ground = Ground { recipe: &recipe, source_date, rootfs, work, ranges, limit, processes, memory };
         let store = Layout::create(lane.join("builder/out")).map_err(|e| Failure::later("store", e))?;
         let started = Moment::now();
         let (first, enforced) = self.run(&ground, 0, &runtime, &objects, &dossiers, &dossier, &store)?;

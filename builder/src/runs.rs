@@ -27,6 +27,8 @@ pub struct Ground<'a> {
     pub limit: Duration,
     /// How many processes one run may have.
     pub processes: u64,
+    /// How much memory one process may have, in bytes.
+    pub memory: u64,
 }
 
 /// What one run is given that the other is not.
@@ -107,6 +109,7 @@ impl Setting {
             ],
             ranges: ground.ranges,
             processes: ground.processes,
+            memory: ground.memory,
         }
     }
 

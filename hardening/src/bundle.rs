@@ -13,6 +13,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
+use crate::denied;
+
 /// How much of the end of a run's output is kept, in bytes: enough for the last lines of a failing build.
 const TAIL: usize = 16 << 10;
 
@@ -27,57 +29,6 @@ const CAPABILITIES: [&str; 8] = [
     "CAP_SETGID",
     "CAP_SETUID",
 ];
-
-/// Calls that no build needs and many escapes begin with.
-const DENIED: &[&str] = &[
-    "acct",
-    "add_key",
-    "bpf",
-    "delete_module",
-    "finit_module",
-    "fsconfig",
-    "fsmount",
-    "fsopen",
-    "fspick",
-    "init_module",
-    "io_uring_enter",
-    "io_uring_register",
-    "io_uring_setup",
-    "kcmp",
-    "kexec_file_load",
-    "kexec_load",
-    "keyctl",
-    "lookup_dcookie",
-    "mount",
-    "mount_setattr",
-    "move_mount",
-    "move_pages",
-    "nfsservctl",
-    "open_by_handle_at",
-    "open_tree",
-    "perf_event_open",
-    "pidfd_getfd",
-    "pivot_root",
-    "process_madvise",
-    "process_vm_readv",
-    "process_vm_writev",
-    "ptrace",
-    "quotactl",
-    "quotactl_fd",
-    "reboot",
-    "request_key",
-    "setns",
-    "swapoff",
-    "swapon",
-    "umount2",
-    "unshare",
-    "userfaultfd",
-    "vhangup",
-];
-
-/// What clone(2) is asked with for a namespace of any kind.
-const NAMESPACES: [u64; 8] =
-    [0x80, 0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000];
 
 /// Something of the builder's that the sandbox sees.
 #[derive(Debug, Clone)]
@@ -109,6 +60,8 @@ pub struct Bundle {
     pub ranges: bool,
     /// How many processes there may be.
     pub processes: u64,
+    /// How much memory of its own one process may have, in bytes, and how much `/tmp` holds.
+    pub memory: u64,
 }
 
 /// How a start ended.
@@ -199,8 +152,13 @@ impl Bundle {
                 "cwd": self.cwd,
                 "noNewPrivileges": true,
                 "capabilities": {"bounding": CAPABILITIES, "effective": CAPABILITIES, "permitted": CAPABILITIES},
+                // When memory is short the kernel stops a build before anything else; it can't take that back, because its
+                // /proc is read-only.
+                "oomScoreAdj": 1000,
                 "rlimits": [
-                    {"type": "RLIMIT_CORE", "hard": 0, "soft": 0},
+                    // Not zero: with zero the host's core_pattern would still start a program for a core.
+                    {"type": "RLIMIT_CORE", "hard": 1, "soft": 1},
+                    {"type": "RLIMIT_DATA", "hard": self.memory, "soft": self.memory},
                     {"type": "RLIMIT_NOFILE", "hard": 1024, "soft": 1024},
                     {"type": "RLIMIT_NPROC", "hard": self.processes, "soft": self.processes},
                 ],
@@ -215,7 +173,7 @@ impl Bundle {
                 "maskedPaths": ["/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
                     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi"],
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
-                "seccomp": seccomp(),
+                "seccomp": denied::list(),
             },
         })
     }
@@ -226,11 +184,11 @@ impl Bundle {
             json!({"destination": path, "type": "tmpfs", "source": "tmpfs", "options": options})
         };
         let mut mounts = vec![
-            json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]}),
+            json!({"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev", "ro"]}),
             json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
                 "options": ["nosuid", "strictatime", "mode=755", "size=65536k"]}),
             tmpfs("/dev/shm", &["mode=1777", "size=65536k"]),
-            tmpfs("/tmp", &["mode=1777", "size=1024m"]),
+            tmpfs("/tmp", &["mode=1777", &format!("size={}", self.memory)]),
         ];
         for bind in &self.binds {
             mounts.push(json!({"destination": bind.destination, "type": "none", "source": bind.source,
@@ -238,19 +196,6 @@ impl Bundle {
         }
         mounts
     }
-}
-
-fn seccomp() -> Value {
-    let masks = NAMESPACES.map(|flag| {
-        json!({"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
-            "args": [{"index": 0, "value": flag, "valueTwo": flag, "op": "SCMP_CMP_MASKED_EQ"}]})
-    });
-    let mut rules = vec![
-        json!({"names": DENIED, "action": "SCMP_ACT_ERRNO", "errnoRet": 1}),
-        json!({"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}),
-    ];
-    rules.extend(masks);
-    json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules})
 }
 
 /// Kills every other process of this pid namespace, until there is none.

@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod bundle;
 mod capabilities;
 mod cgroup;
+mod denied;
 pub mod error;
 mod landlock;
 pub mod launch;

@@ -14,14 +14,18 @@ while read -r name first rest; do
   case "$name" in Uid:|NoNewPrivs:|Seccomp:|CapEff:|CapBnd:) echo "$name $first" ;; esac
 done < /proc/self/status
 while read -r first second soft rest; do
-  case "$first $second" in "Max processes") echo "processes $soft" ;; esac
+  case "$first $second" in "Max processes") echo "processes $soft" ;;
+    "Max data") set -- $rest; echo "data $1" ;;
+    "Max core") set -- $rest; echo "core $2" ;; esac
 done < /proc/self/limits
 ids=ids
 while read -r inside outside count; do ids="$ids $inside+$count"; done < /proc/self/uid_map
 echo "$ids"
 while read -r id parent device root point options rest; do
-  case "$point:$options" in /:ro|/:ro,*) echo "root ro" ;; esac
+  case "$point:$options" in /:ro|/:ro,*) echo "root ro" ;; /proc:ro|/proc:ro,*) echo "proc ro" ;; esac
 done < /proc/self/mountinfo
+read -r score < /proc/self/oom_score_adj
+echo "stopped first $score"
 read -r name < /proc/sys/kernel/hostname
 echo "host $name"
 echo "umask $(umask)"
@@ -55,6 +59,10 @@ impl Bundle {
             ("uid 0 of a user namespace", "Uid: 0".to_owned()),
             ("id map", format!("ids {}", if self.ranges { "0+1 1+65535" } else { "0+1" })),
             ("read-only root", "root ro".to_owned()),
+            ("read-only /proc", "proc ro".to_owned()),
+            ("first to go when memory is short", "stopped first 1000".to_owned()),
+            ("no core for anybody", "core 1".to_owned()),
+            ("memory of one process", format!("data {}", self.memory)),
             ("host name", format!("host {}", self.hostname)),
             ("umask", format!("umask {:04o}", self.umask)),
             ("working directory", format!("cwd {}", self.cwd)),

@@ -126,7 +126,8 @@ fn lock_down(room: Room, line: &Line) -> Result<Posture, HardeningError> {
         }
         capabilities::drop_all()?;
     }
-    for (resource, limit) in [(Resource::Core, 0), (Resource::Nofile, FILES), (Resource::Fsize, FILE_SIZE)] {
+    // One and not zero: with zero the host's core_pattern would still start a program for the core of a runtime.
+    for (resource, limit) in [(Resource::Core, 1), (Resource::Nofile, FILES), (Resource::Fsize, FILE_SIZE)] {
         let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
         rustix::process::setrlimit(resource, limit).step(format!("limiting {resource:?}"))?;
     }
