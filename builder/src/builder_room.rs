@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use artifact::dossier::Dossier;
 use artifact::failure::Failure;
-use artifact::layout::Layout;
+use artifact::layout::{Layout, LayoutError};
 use artifact::oci::Descriptor;
 use artifact::recipe::{self, Recipe};
 use artifact::statement::sandbox::Sandbox;
 use artifact::{Digest, Moment};
 use hardening::posture::Posture;
 use hardening::probe::Runtime;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags};
 
 use crate::builder_config::BuilderConfig;
 use crate::checkout::Objects;
@@ -58,14 +58,18 @@ impl BuilderRoom<'_> {
         let ranges = has_ranges();
         let base = dossier.bases.iter().find(|b| b.pinned == recipe.base);
         let base = base.ok_or_else(|| Failure::never("base-missing", format!("the dossier lacks {}", recipe.base)))?;
-        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges)
-            .map_err(|e| Failure::of_input("base-broken", &e))?;
-        let limit = Duration::from_secs(self.config.minutes * 60);
-        let source_date = dossier.source_date;
-        let processes = self.config.processes;
-        let (rootfs, work, memory) = (&rootfs, &work, self.config.memory_mib << 20);
-        let ground = Ground { recipe: &recipe, source_date, rootfs, work, ranges, limit, processes, memory };
-        let store = Layout::create(lane.join("builder/out")).map_err(|e| Failure::later("store", e))?;
+        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges).map_err(|e| Failure::of_input("base-broken", &e))?;
+        let ground = Ground {
+            recipe: &recipe,
+            source_date: dossier.source_date,
+            rootfs: &rootfs,
+            work: &work,
+            ranges,
+            limit: self.config.limit(),
+            processes: self.config.processes,
+            memory: self.config.memory_mib << 20,
+        };
+        let store = emptied(&lane.join("builder/out")).map_err(|e| Failure::later("store", e))?;
         let started = Moment::now();
         let (first, enforced) = self.run(&ground, 0, &runtime, &objects, &dossiers, &dossier, &store)?;
         say("the first run is done".to_owned());
@@ -95,7 +99,7 @@ impl BuilderRoom<'_> {
         store: &Layout,
     ) -> Result<(Descriptor, Vec<String>), Failure> {
         let setting = SETTINGS[which];
-        let folder = ground.work.join(setting.name);
+        let folder = self.ground_floor(&ground.work.join(setting.name))?;
         let source = folder.join("source");
         objects.write(&source, setting.order).map_err(|e| Failure::of_input("source-broken", &e))?;
         for (number, submodule) in dossier.submodules.iter().enumerate() {
@@ -118,20 +122,25 @@ impl BuilderRoom<'_> {
             .read_back(&runtime.path, &format!("countersign-{}-questions", setting.name))
             .map_err(|e| Failure::later("sandbox-not-as-asked", e))?;
         setting.run(ground, &runtime.path)?;
-        let tree = collect(&folder.join("out"), store).map_err(|e| match e {
-            CollectError::TooMany | CollectError::Kind(_) => Failure::never("output-refused", e),
-            _ => Failure::later("output", e),
+        let most = self.config.output_mib << 20;
+        let tree = collect(&folder.join("out"), most, store).map_err(|e| match e {
+            CollectError::Io { .. } | CollectError::Layout(_) => Failure::later("output", e),
+            _ => Failure::never("output-refused", format!("the {} run: {e}", setting.name)),
         })?;
+        // What one run left takes no room from the next.
+        rustix::mount::unmount(&folder, UnmountFlags::DETACH).map_err(|e| Failure::later("work-folder", e))?;
         Ok((tree, enforced))
     }
 
     /// A file system of its own for this build, with a size; it goes when the room ends, however it ends.
     fn workplace(&self, work: &Path) -> Result<PathBuf, Failure> {
-        let mib = self.config.memory_mib + 2 * self.config.output_mib;
-        let options = std::ffi::CString::new(format!("size={mib}m,mode=0755")).unwrap_or_default();
-        rustix::mount::mount("tmpfs", work, "tmpfs", MountFlags::NODEV, options.as_c_str())
-            .map_err(|e| Failure::later("work-folder", format!("mounting a tmpfs on {}: {e}", work.display())))?;
-        Ok(work.to_owned())
+        tmpfs(work, self.config.memory_mib)
+    }
+
+    /// A file system for one run: a build that fills it has spoiled nothing but itself.
+    fn ground_floor(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        make_folder(folder).map_err(|e| Failure::later("work-folder", e))?;
+        tmpfs(folder, self.config.output_mib)
     }
 
     fn sandbox(&self, runtime: &Runtime, mut enforced: Vec<String>) -> Sandbox {
@@ -143,7 +152,8 @@ impl BuilderRoom<'_> {
             }
         }
         enforced.push(format!("processes of one user id: {}", self.config.processes));
-        enforced.push(format!("time: {} min a run", self.config.minutes));
+        enforced.push(format!("time: {} s a run", self.config.limit().as_secs()));
+        enforced.push(format!("source tree and output: {} MiB a run", self.config.output_mib));
         if !has_ranges() {
             not_enforced.push("owners: one id only".to_owned());
         }
@@ -161,6 +171,23 @@ impl BuilderRoom<'_> {
 /// Whether this room's user namespace has more than one id.
 fn has_ranges() -> bool {
     fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.lines().count() > 1)
+}
+
+/// A tmpfs, with one inode for each page it may have: these cost memory as well.
+fn tmpfs(place: &Path, mib: u64) -> Result<PathBuf, Failure> {
+    let options = std::ffi::CString::new(format!("size={mib}m,nr_inodes={},mode=0755", mib << 8)).unwrap_or_default();
+    rustix::mount::mount("tmpfs", place, "tmpfs", MountFlags::NODEV, options.as_c_str())
+        .map_err(|e| Failure::later("work-folder", format!("mounting a tmpfs on {}: {e}", place.display())))?;
+    Ok(place.to_owned())
+}
+
+/// The store, without what earlier builds left: a comparer has read it, or its pass has ended and builds again.
+fn emptied(store: &Path) -> Result<Layout, LayoutError> {
+    let blobs = store.join("blobs");
+    match fs::remove_dir_all(&blobs) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(LayoutError::Io { path: blobs, cause }),
+        _ => Layout::create(store),
+    }
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {

@@ -16,6 +16,9 @@ use crate::escape::escaped;
 /// How many files, folders and links a run may leave.
 const ENTRIES: usize = 1_000_000;
 
+/// The longest path in bytes, below `$OUT`: what an image may hold, and what we can still name with the folders above it.
+const PATH: usize = 3072;
+
 /// The longest list of extended attribute names, and the longest value, in bytes: what Linux allows.
 const XATTR: usize = 64 << 10;
 
@@ -37,24 +40,32 @@ pub enum CollectError {
     /// More entries than [`ENTRIES`].
     #[error("more than {ENTRIES} files in $OUT")]
     TooMany,
+    /// More bytes, as the files' lengths say it: one that is nearly all holes counts in full.
+    #[error("the files in $OUT have more than {0} bytes together")]
+    TooLarge(u64),
     /// Something that no image holds.
-    #[error("{}: a socket or a device can't be packed", escaped(.0.as_os_str().as_bytes()))]
-    Kind(PathBuf),
+    #[error("{}: {}", escaped(.0.as_os_str().as_bytes()), .1)]
+    Unfit(PathBuf, &'static str),
 }
 
-/// Packs a folder into a store.
+/// Packs a folder, of at most `most` bytes, into a store.
 ///
 /// # Errors
 /// As [`CollectError`].
-pub fn collect(out: &Path, store: &Layout) -> Result<Descriptor, CollectError> {
+pub fn collect(out: &Path, most: u64, store: &Layout) -> Result<Descriptor, CollectError> {
     let mut tar = tar::Builder::new(store.writer()?);
     tar.follow_symlinks(false);
     let mut links: BTreeMap<(u64, u64), PathBuf> = BTreeMap::new();
-    let mut count = 0;
+    let (mut count, mut bytes) = (0, 0u64);
     walk(out, Path::new(""), &mut |relative, meta| {
         count += 1;
         if count > ENTRIES {
             return Err(CollectError::TooMany);
+        }
+        let again = meta.nlink() > 1 && links.contains_key(&(meta.dev(), meta.ino()));
+        bytes = bytes.saturating_add(if meta.is_file() && !again { meta.len() } else { 0 });
+        if bytes > most {
+            return Err(CollectError::TooLarge(most));
         }
         append(&mut tar, &out.join(relative), relative, meta, &mut links)
     })?;
@@ -85,6 +96,9 @@ fn walk(
     names.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
     for name in names {
         let path = relative.join(name);
+        if path.as_os_str().len() > PATH {
+            return Err(CollectError::Unfit(path, "its path is too long"));
+        }
         let meta = fs::symlink_metadata(root.join(&path)).map_err(io(&path))?;
         visit(&path, &meta)?;
         if meta.is_dir() {
@@ -110,7 +124,12 @@ fn append<W: Write>(
     header.set_mtime(u64::try_from(meta.mtime()).unwrap_or(0));
     header.set_size(0);
     if kind.is_file() || kind.is_dir() {
-        let attributes = attributes(path).map_err(io)?;
+        let attributes = match attributes(path) {
+            Err(e) if e.raw_os_error() == Some(rustix::io::Errno::TOOBIG.raw_os_error()) => {
+                return Err(CollectError::Unfit(relative.to_owned(), "it has too many extended attributes"));
+            }
+            attributes => attributes.map_err(io)?,
+        };
         let records = attributes.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
         tar.append_pax_extensions(records).map_err(io)?;
     }
@@ -129,12 +148,17 @@ fn append<W: Write>(
     }
     if kind.is_symlink() {
         header.set_entry_type(tar::EntryType::Symlink);
-        return tar.append_link(&mut header, relative, fs::read_link(path).map_err(io)?).map_err(io);
+        let target = fs::read_link(path).map_err(io)?;
+        // As it is: `a//b` and `a/` are other targets than `a/b` and `a`.
+        if header.set_link_name_literal(target.as_os_str().as_bytes()).is_err() {
+            tar.append_pax_extensions([("linkpath", target.as_os_str().as_bytes())]).map_err(io)?;
+        }
+        return tar.append_data(&mut header, relative, io::empty()).map_err(io);
     }
     header.set_entry_type(match () {
         () if kind.is_dir() => tar::EntryType::Directory,
         () if kind.is_fifo() => tar::EntryType::Fifo,
-        () => return Err(CollectError::Kind(relative.to_owned())),
+        () => return Err(CollectError::Unfit(relative.to_owned(), "a socket or a device can't be packed")),
     });
     tar.append_data(&mut header, relative, io::empty()).map_err(io)
 }
@@ -164,6 +188,8 @@ fn attributes(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use rustix::fs::{XattrFlags, lsetxattr};
 
     use super::*;
@@ -184,7 +210,7 @@ mod tests {
         lsetxattr(out.join("tool"), OsStr::from_bytes(name), &value, XattrFlags::empty()).unwrap();
         fs::hard_link(out.join("tool"), out.join("again")).unwrap();
         let store = Layout::create(folder.path().join("store")).unwrap();
-        let tar = collect(&out, &store).unwrap();
+        let tar = collect(&out, 1 << 20, &store).unwrap();
         let scratch = Scratch::new(folder.path().join("scratch")).unwrap();
         let mut flattener = Flattener::new(&scratch);
         flattener.apply_plain(store.stream(&tar).unwrap()).unwrap();
@@ -193,5 +219,69 @@ mod tests {
             let node = &tree[path.as_bytes()];
             assert_eq!((node.group, &node.xattrs[name][..]), (1, &value[..]), "{path}");
         }
+    }
+
+    /// What is in a folder, as the tar says it; or why it was refused.
+    fn collected(fill: impl Fn(&Path), most: u64) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, store) = (folder.path().join("out"), Layout::create(folder.path().join("store")).unwrap());
+        fs::create_dir(&out).unwrap();
+        fill(&out);
+        let done = collect(&out, most, &store).map_err(|e| e.to_string());
+        let parts = fs::read_dir(store.root().join("blobs")).unwrap().count();
+        assert_eq!(parts, 1, "nothing half-written is left");
+        let tar = store.read(&done?, 1 << 20).unwrap();
+        let mut archive = tar::Archive::new(&tar[..]);
+        let line = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
+            let entry = entry.unwrap();
+            let target = entry.link_name_bytes().map(|t| String::from_utf8_lossy(&t).into_owned());
+            format!("{}>{}", String::from_utf8_lossy(&entry.path_bytes()), target.unwrap_or_default())
+        };
+        Ok(archive.entries().unwrap().map(line).collect())
+    }
+
+    #[test]
+    fn the_target_of_a_link_is_kept_to_the_byte() {
+        let long = format!("{}//x/", "l".repeat(120));
+        let targets = ["/", "a//b", "a/./b/", "./../..", "\n\x1b[2J", long.as_str()];
+        let links = |out: &Path| {
+            for (number, target) in targets.iter().enumerate() {
+                symlink(target, out.join(number.to_string())).unwrap();
+            }
+        };
+        let expected: Vec<String> = targets.iter().enumerate().map(|(number, t)| format!("{number}>{t}")).collect();
+        assert_eq!(collected(links, 0).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_nearly_all_holes_counts_in_full_and_is_never_written() {
+        let sparse = |out: &Path| File::create(out.join("hole")).unwrap().set_len(1 << 35).unwrap();
+        assert!(collected(sparse, 1 << 30).unwrap_err().contains("more than 1073741824 bytes"));
+        let twice = |out: &Path| {
+            fs::write(out.join("a"), [7; 600]).unwrap();
+            fs::hard_link(out.join("a"), out.join("b")).unwrap();
+        };
+        assert_eq!(collected(twice, 600).unwrap(), ["a>", "b>a"], "two names of one file count once");
+        assert!(collected(twice, 599).is_err());
+    }
+
+    #[test]
+    fn a_path_that_no_image_holds_is_refused_for_good() {
+        let deep = |out: &Path| {
+            let mut at = rustix::fs::open(out, rustix::fs::OFlags::DIRECTORY, 0.into()).unwrap();
+            for _ in 0..40 {
+                let name = "d".repeat(200);
+                rustix::fs::mkdirat(&at, &name, 0o755.into()).unwrap();
+                at = rustix::fs::openat(&at, &name, rustix::fs::OFlags::DIRECTORY, 0.into()).unwrap();
+            }
+        };
+        let said = collected(deep, 0).unwrap_err();
+        assert!(said.ends_with("its path is too long") && said.len() < 3500, "{}", said.len());
+    }
+
+    #[test]
+    fn a_socket_with_an_ugly_name_is_refused_in_plain_letters() {
+        let socket = |out: &Path| drop(std::os::unix::net::UnixListener::bind(out.join("a\n\x1b[2J")).unwrap());
+        assert_eq!(collected(socket, 0).unwrap_err(), r"a\x0a\x1b[2J: a socket or a device can't be packed");
     }
 }
