@@ -9,6 +9,7 @@ use hardening::bundle::{Bind, Bundle, Ended};
 use rustix::thread::CpuSet;
 
 use crate::checkout::Order;
+use crate::escape::escaped;
 
 /// The shared parts of both runs.
 #[derive(Debug)]
@@ -132,29 +133,45 @@ impl Setting {
     }
 
     fn judge(&self, ground: &Ground<'_>, ended: &Ended) -> Result<(), Failure> {
-        let minutes = ground.limit.as_secs() / 60;
+        let seconds = ground.limit.as_secs();
         match ended.status {
             Some(0) => Ok(()),
             None => {
                 let last = last(&ended.tail);
-                let text = format!("the {} run took more than {minutes} min. Its last lines:\n{last}", self.name);
+                let text = format!("the {} run took more than {seconds} s. Its last lines:\n{last}", self.name);
                 Err(Failure::never("build-timed-out", text))
             }
             Some(status) => {
-                let step = ended.tail.lines().rev().find_map(|l| l.strip_prefix(MARK)).unwrap_or("?");
+                let step = step(&ended.tail, ground.recipe.steps.len());
                 let last = last(&ended.tail);
-                let text =
-                    format!("the {} run: step {step} ended with status {status}. Its last lines:\n{last}", self.name);
+                let killed = if status == KILLED { " (killed: out of memory?)" } else { "" };
+                let text = format!(
+                    "the {} run: step {step} ended with status {status}{killed}. Its last lines:\n{last}",
+                    self.name
+                );
                 Err(Failure::never("build-failed", text))
             }
         }
     }
 }
 
-/// The last lines that the recipe's own programs printed.
+/// A shell's status for a program that was killed.
+const KILLED: i32 = 128 + 9;
+
+/// How many lines of a run's output are told.
+const LINES: usize = 12;
+
+/// The last lines that the recipe's own programs printed; nothing in them moves a cursor or hides.
 fn last(tail: &str) -> String {
-    let lines: Vec<&str> = tail.lines().filter(|l| !l.starts_with(MARK)).collect();
-    lines[lines.len().saturating_sub(12)..].join("\n")
+    let lines: Vec<String> =
+        tail.lines().filter(|l| !l.starts_with(MARK)).map(|l| escaped(l.trim_end().as_bytes())).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// Which step was the last to begin, as far as the output tells: a build may print such lines itself.
+fn step(tail: &str, steps: usize) -> String {
+    let mut said = tail.lines().rev().filter_map(|l| l.strip_prefix(MARK)?.parse::<usize>().ok());
+    said.find(|step| (1..=steps).contains(step)).map_or_else(|| "?".to_owned(), |step| step.to_string())
 }
 
 /// Printed before each step, so that a failing one can be named.
@@ -173,6 +190,15 @@ fn script(recipe: &Recipe) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_build_printed_can_neither_name_a_step_that_is_none_nor_move_a_cursor() {
+        let tail =
+            "countersign: step 2\na\tb\x1b]0;done\x07\u{9b}2J\r\ncountersign: step 9\ncountersign: step \x1b[2J\n";
+        assert_eq!((step(tail, 2), step(tail, 1)), ("2".to_owned(), "?".to_owned()));
+        assert_eq!(step("countersign: step 2\ncountersign: step two\n", 2), "2");
+        assert_eq!(last(tail), r"a\x09b\x1b]0;done\x07\xc2\x9b2J");
+    }
 
     #[test]
     fn steps_are_quoted_and_numbered() {

@@ -31,7 +31,11 @@ pub fn explain(places: &Places, id: &str) -> Result<(), Failure> {
     let opened = &promotion.opened;
     println!("{} {} was refused at {}:", opened.project, opened.commit, refusal.at);
     for reason in &refusal.reasons {
-        println!("\n  {}\n      {}", printable(&reason.code), printable(&reason.message));
+        println!("\n  {}", printable(&reason.code));
+        // A message's lines stay lines; each is behind a margin, so none can look like ours.
+        for line in reason.message.lines() {
+            println!("      {}", printable(line));
+        }
     }
     print_differences(
         "CI's image against our rebuild",
