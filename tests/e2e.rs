@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use artifact::CommitId;
@@ -46,33 +44,9 @@ fn a_green_commit_is_promoted_once_and_everything_that_says_so_agrees() {
     assert_eq!(scene.world.production.journal().len(), writes, "a second pass writes nothing");
 }
 
-/// The same test, as the user `nobody`, on copies of the binaries where nobody may read them.
 #[test]
 fn an_ordinary_user_has_the_same_line_and_everything_signed_says_trial() {
-    const NOBODY: u32 = 65_534;
-    if !rustix::process::geteuid().is_root() {
-        // Then every test here was one of an ordinary user.
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let place = |name: &str| folder.path().join(name);
-    fs::create_dir_all(place("bin/deps")).unwrap();
-    fs::create_dir(place("home")).unwrap();
-    chown(place("home"), Some(NOBODY), Some(NOBODY)).unwrap();
-    for entry in fs::read_dir(crate::binaries()).unwrap().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("countersign") && !name.contains('.') {
-            fs::copy(entry.path(), place("bin").join(name)).unwrap();
-        }
-    }
-    fs::copy(std::env::current_exe().unwrap(), place("bin/deps/house")).unwrap();
-    let mut command = Command::new(place("bin/deps/house"));
-    command.args(["--exact", "e2e::a_green_commit_is_promoted_once_and_everything_that_says_so_agrees"]);
-    command.uid(NOBODY).gid(NOBODY).current_dir("/").env_remove("XDG_CACHE_HOME");
-    let ran = command.env("HOME", place("home")).env("TMPDIR", place("home")).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    crate::nobody::repeat(&["--exact", "e2e::a_green_commit_is_promoted_once_and_everything_that_says_so_agrees"], 1);
 }
 
 /// What `make demo` starts: it judges itself, and ends with 0 only when each act came out as announced.

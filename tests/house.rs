@@ -6,6 +6,8 @@ mod crash;
 mod doors;
 mod e2e;
 mod hostile;
+mod escape;
+mod nobody;
 mod rooms;
 mod scene;
 mod vectors;
