@@ -7,7 +7,7 @@ use crate::json;
 use crate::lane::LaneName;
 use crate::layout::{Layout, LayoutError};
 use crate::name::{Pinned, ProjectName};
-use crate::oci::{self, Descriptor, Manifest};
+use crate::oci::{self, Descriptor, Index, Manifest};
 
 /// The artifact type of a dossier.
 pub const ARTIFACT: &str = "application/vnd.countersign.dossier.v1";
@@ -66,12 +66,40 @@ pub struct Submodule {
 pub struct Base {
     /// What the recipe asks for. An index there has been resolved to this platform's manifest.
     pub pinned: Pinned,
+    /// The index that the pin names, when it names one: it leads to the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<Descriptor>,
     /// The manifest of this platform.
     pub manifest: Descriptor,
     /// Its configuration.
     pub config: Descriptor,
     /// Its layers, the lowest first.
     pub layers: Vec<Descriptor>,
+}
+
+impl Base {
+    /// Makes sure that these parts are the pinned image's: who sealed the dossier is not believed. The layers are checked
+    /// when they are read.
+    ///
+    /// # Errors
+    /// Parts of another image than the pinned one.
+    pub fn check(&self, store: &Layout) -> Result<Manifest, LayoutError> {
+        let fault = |why: &str| oci::OciError::Shape { what: "base", why: format!("{}: {why}", self.pinned) };
+        if self.manifest.digest != self.pinned.digest {
+            let index = self.index.as_ref().filter(|index| index.digest == self.pinned.digest);
+            let index = index.ok_or_else(|| fault("the dossier holds another image in its place"))?;
+            let index = Index::parse(&store.read(index, oci::MANIFEST_LIMIT)?)?;
+            if !index.manifests.iter().any(|m| m.digest == self.manifest.digest) {
+                return Err(fault("the dossier holds an image that the pinned index does not name").into());
+            }
+        }
+        let manifest = Manifest::parse(&store.read_digest(&self.manifest.digest, oci::MANIFEST_LIMIT)?)?;
+        let digests = |layers: &[Descriptor]| layers.iter().map(|l| l.digest).collect::<Vec<_>>();
+        if manifest.config.digest != self.config.digest || digests(&manifest.layers) != digests(&self.layers) {
+            return Err(fault("the dossier names other parts than the base's manifest").into());
+        }
+        Ok(manifest)
+    }
 }
 
 impl Dossier {
@@ -121,7 +149,7 @@ impl Dossier {
     /// Every blob, each once, in a fixed order.
     fn blobs(&self) -> Vec<Descriptor> {
         let mut blobs: Vec<Descriptor> = Vec::new();
-        let bases = self.bases.iter().flat_map(|b| [&b.manifest, &b.config].into_iter().chain(&b.layers));
+        let bases = self.bases.iter().flat_map(|b| b.index.iter().chain([&b.manifest, &b.config]).chain(&b.layers));
         let sources = std::iter::once(&self.objects).chain(self.submodules.iter().map(|s| &s.objects));
         for blob in sources.chain(bases).chain(&self.evidence) {
             if !blobs.iter().any(|b| b.digest == blob.digest) {

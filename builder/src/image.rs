@@ -65,17 +65,13 @@ impl Image {
     }
 }
 
-/// Opens a base that a dossier holds, and makes sure that the dossier names its own parts.
+/// Opens a base that a dossier holds, and makes sure that it is the pinned one.
 ///
 /// # Errors
 /// As [`Image::open`], or parts that are another image's.
 pub fn open_base(dossiers: &Layout, base: &Base) -> Result<Image, LayoutError> {
-    let image = Image::open(dossiers, &base.manifest.digest)?;
-    let digests = |layers: &[Descriptor]| layers.iter().map(|l| l.digest).collect::<Vec<_>>();
-    if image.manifest.config.digest != base.config.digest || digests(&image.manifest.layers) != digests(&base.layers) {
-        return Err(fault("the dossier names other parts than the base's manifest").into());
-    }
-    Ok(image)
+    base.check(dossiers)?;
+    Image::open(dossiers, &base.manifest.digest)
 }
 
 /// What an image is made of.

@@ -26,6 +26,7 @@ pub(crate) async fn pull(
         let pulled = pulled.map_err(|e| failed(pinned, &e))?;
         bases.push(Base {
             pinned: pinned.clone(),
+            index: pulled.index,
             manifest: pulled.manifest,
             config: pulled.config,
             layers: pulled.layers,

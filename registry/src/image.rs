@@ -15,6 +15,8 @@ pub const IMAGE_LIMIT: u64 = 32 << 30;
 /// An image in a store, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
+    /// The index, when one was asked for.
+    pub index: Option<Descriptor>,
     /// The manifest of this platform. When an index was asked for, the one that it names.
     pub manifest: Descriptor,
     /// The configuration.
@@ -89,7 +91,8 @@ impl Client {
     ) -> Result<Pulled, RegistryError> {
         let error = |fault: Fault| RegistryError::new(repository, format!("pulling image {digest}"), fault);
         let found = self.resolve(repository, &digest.to_string()).await?;
-        let (bytes, _) = found.ok_or_else(|| error(Fault::Missing))?;
+        let (bytes, named) = found.ok_or_else(|| error(Fault::Missing))?;
+        let index = self.index(repository, digest, &named, store).await?;
         let parsed = Manifest::parse(&bytes).map_err(|e| error(e.into()))?;
         let total = parsed.layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
         if total > IMAGE_LIMIT {
@@ -101,7 +104,25 @@ impl Client {
         }
         // Last, so that a store that has the manifest has the image.
         let manifest = store.put(&parsed.media_type, &bytes).map_err(|e| error(e.into()))?;
-        Ok(Pulled { manifest, config: parsed.config, layers: parsed.layers })
+        Ok(Pulled { index, manifest, config: parsed.config, layers: parsed.layers })
+    }
+
+    /// Keeps the index that led from the digest that was asked for to the one that was named: who checks the image later has
+    /// nothing else to check it by.
+    async fn index(
+        &self,
+        repository: &Repository,
+        asked: &Digest,
+        named: &Digest,
+        store: &Layout,
+    ) -> Result<Option<Descriptor>, RegistryError> {
+        if asked == named {
+            return Ok(None);
+        }
+        let error = |fault: Fault| RegistryError::new(repository, format!("pulling index {asked}"), fault);
+        let found = self.manifest(repository, &asked.to_string()).await?;
+        let (bytes, _) = found.ok_or_else(|| error(Fault::Missing))?;
+        store.put(oci::INDEX, &bytes).map(Some).map_err(|e| error(e.into()))
     }
 }
 

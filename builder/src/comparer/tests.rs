@@ -55,7 +55,7 @@ impl Perimeter {
         let mut dossier = dossier(&store, &[(".countersign.toml", recipe.as_bytes())], recipe.as_bytes());
         let manifest = Descriptor::new(oci::MANIFEST, base, fs::metadata(store.path(&base)).unwrap().len());
         let (config, layers) = (image.manifest.config, image.manifest.layers);
-        dossier.bases.push(Base { pinned: pinned.parse().unwrap(), manifest, config, layers });
+        dossier.bases.push(Base { pinned: pinned.parse().unwrap(), index: None, manifest, config, layers });
         dossier.seal(&store).unwrap()
     }
 
@@ -170,4 +170,34 @@ fn no_umask_changes_a_byte() {
         done.unwrap().rebuild
     };
     assert_eq!(rebuild(0), rebuild(0o077));
+}
+
+/// A broken intake seals another image in the place of a listed base.
+#[test]
+fn a_base_that_is_not_the_pinned_one_is_refused() {
+    let perimeter = Perimeter::new();
+    let (room, ask) = (perimeter.open(), perimeter.ask(["built", "built"], None));
+    let store = perimeter.store("intake/dossiers");
+    let sealed = Dossier::open(&store, &ask.dossier).unwrap();
+    let evil = perimeter.image(&store, &perimeter.tree("evil"));
+    let image = Image::open(&store, &evil).unwrap();
+    let swapped = |index: Option<Descriptor>| {
+        let mut dossier = sealed.clone();
+        let base = &mut dossier.bases[0];
+        base.index = index;
+        base.manifest = Descriptor::new(oci::MANIFEST, evil, fs::metadata(store.path(&evil)).unwrap().len());
+        (base.config, base.layers) = (image.manifest.config.clone(), image.manifest.layers.clone());
+        let ask = CompareAsk { dossier: dossier.seal(&store).unwrap(), ..ask.clone() };
+        let refused = room.compare(&ask, &mut |_| ()).unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.retry), ("base-broken", artifact::failure::Retry::Never));
+        assert!(!dossier.bases.iter().any(|base| base.check(&store).is_ok()));
+    };
+    swapped(None);
+    let index = oci::Index::of(vec![Descriptor::new(oci::MANIFEST, evil, 1)]);
+    let index = store.put(oci::INDEX, &artifact::json::canonical("index", &index).unwrap()).unwrap();
+    swapped(Some(index));
+    // The pinned image's own manifest, with the layers of another.
+    let mut dossier = sealed.clone();
+    dossier.bases[0].layers.clone_from(&image.manifest.layers);
+    assert!(dossier.bases[0].check(&store).is_err() && sealed.bases[0].check(&store).is_ok());
 }
