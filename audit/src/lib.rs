@@ -18,6 +18,7 @@ pub mod prover;
 pub mod reader;
 pub mod receipt;
 pub mod recorded;
+pub mod released;
 mod store;
 pub mod tile;
 mod tiles;

@@ -127,7 +127,7 @@ impl Signer<'_> {
         let admitted = self.admit(ask, store)?;
         let evidence = Evidence::verify(ask, self.keys, rules, &stores).map_err(Stop::Refused)?;
         let mut job = admitted.into_job(&evidence);
-        let to_sign = statements(&job.permit.value().terms, &evidence, &self.config.verifier_id, key.kept())?;
+        let to_sign = statements(&job.permit, &evidence, &self.config.verifier_id, key.kept())?;
         job.made.keep_sound(&to_sign, &key.public(), self.keys);
         self.decide_again(&job, rules, job.made.complete(&to_sign))?;
         recorder.say("verified, and decided again");

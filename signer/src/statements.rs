@@ -10,6 +10,9 @@ use artifact::statement::permit::Terms;
 use artifact::statement::provenance::Provenance;
 use artifact::statement::vsa::{VerificationSummary, Verifier};
 use artifact::statement::{Predicate, STATEMENT, Statement, Subject};
+use audit::entry::Permit;
+use audit::recorded::Recorded;
+use audit::released;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -61,28 +64,33 @@ struct ImageStatement {
 #[derive(Debug, Serialize)]
 struct ImageSubject {
     digest: BTreeMap<&'static str, String>,
-    annotations: BTreeMap<&'static str, String>,
+    annotations: Annotations,
 }
+
+/// Words beside the digest.
+type Annotations = BTreeMap<&'static str, String>;
 
 /// Everything that is signed for a release, in a fixed order: image, provenance, summary, simple signing.
 ///
 /// # Errors
 /// Never for what has been verified; a payload that can't be spelled is a failure nonetheless.
 pub(crate) fn statements(
-    terms: &Terms,
+    permit: &Recorded<Permit>,
     evidence: &Evidence,
     verifier_id: &str,
     kept: &'static str,
 ) -> Result<Vec<ToSign>, Failure> {
+    let terms = &permit.value().terms;
+    let annotations = annotations(terms, permit.index(), kept);
     let spelled = |e: json::JsonError| Failure::halt("statement-broken", e);
     let statement = |predicate_type: &str, payload| ToSign {
         payload_type: dsse::IN_TOTO,
         predicate_type: predicate_type.to_owned(),
         payload,
     };
-    let image = json::canonical("statement", &image_statement(terms, kept)).map_err(spelled)?;
+    let image = json::canonical("statement", &image_statement(terms, annotations.clone())).map_err(spelled)?;
     let summary = summary(terms, evidence, verifier_id).to_bytes().map_err(spelled)?;
-    let simple = json::canonical("payload", &simple_signing(terms, kept)).map_err(spelled)?;
+    let simple = json::canonical("payload", &simple_signing(terms, annotations)).map_err(spelled)?;
     Ok(vec![
         statement(SIGN, image),
         statement(Provenance::TYPE, evidence.provenance.clone()),
@@ -91,19 +99,27 @@ pub(crate) fn statements(
     ])
 }
 
-fn annotations(terms: &Terms, kept: &'static str) -> BTreeMap<&'static str, String> {
-    let mut annotations = BTreeMap::from([("lane", terms.lane.to_string()), ("key", kept.to_owned())]);
+/// What the image key says beside the digest: what the image may be named, under which permit, so that a tag is current by
+/// this key's word and nobody else's ([`audit::released`]).
+fn annotations(terms: &Terms, permit: u64, kept: &'static str) -> Annotations {
+    let mut annotations = BTreeMap::from([
+        ("lane", terms.lane.to_string()),
+        ("key", kept.to_owned()),
+        (released::REPOSITORY, terms.repository.to_string()),
+        (released::TAGS, released::tags(&terms.tags)),
+        (released::PERMIT, permit.to_string()),
+    ]);
     if terms.trial {
         annotations.insert("trial", "true".to_owned());
     }
     annotations
 }
 
-fn image_statement(terms: &Terms, kept: &'static str) -> ImageStatement {
+fn image_statement(terms: &Terms, annotations: Annotations) -> ImageStatement {
     let digest = BTreeMap::from([("sha256", terms.digest.hex())]);
     ImageStatement {
         kind: STATEMENT,
-        subject: [ImageSubject { digest, annotations: annotations(terms, kept) }],
+        subject: [ImageSubject { digest, annotations }],
         predicate_type: SIGN,
         predicate: json!({}),
     }
@@ -130,13 +146,13 @@ fn summary(terms: &Terms, evidence: &Evidence, verifier_id: &str) -> Statement<V
     )
 }
 
-fn simple_signing(terms: &Terms, kept: &'static str) -> Value {
+fn simple_signing(terms: &Terms, annotations: Annotations) -> Value {
     json!({
         "critical": {
             "identity": {"docker-reference": terms.repository.as_str()},
             "image": {"docker-manifest-digest": terms.digest.to_string()},
             "type": "cosign container image signature",
         },
-        "optional": annotations(terms, kept),
+        "optional": annotations,
     })
 }

@@ -128,7 +128,7 @@ fn check_statement(
 
 fn check_currency(report: &mut Report, repository: &Repository, tag: &Tag, digest: &Digest, trust: &Trust) {
     let outcome = match trust.log_folder() {
-        Ok(Some(folder)) => currency::current(&folder, &trust.log, repository, tag),
+        Ok(Some(folder)) => currency::current(&folder, trust, repository, tag),
         Ok(None) => Err("the trust file names no log_source: add it, or name the image by its digest".to_owned()),
         Err(e) => Err(e),
     };

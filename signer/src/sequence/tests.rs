@@ -83,7 +83,8 @@ fn a_recorded_signature_that_is_none_is_not_published() {
         _ => panic!(),
     };
     let simple = json!({"critical": {"identity": {"docker-reference": terms.repository.as_str()}, "image": {"docker-manifest-digest": terms.digest.to_string()},
-        "type": "cosign container image signature"}, "optional": {"lane": "public", "key": "file", "trial": "true"}});
+        "type": "cosign container image signature"}, "optional": {"lane": "public", "key": "file", "trial": "true", "repository": terms.repository.as_str(),
+            "tags": audit::released::tags(&terms.tags), "permit": permit.to_string()}});
     let payload = artifact::json::canonical("x", &simple).unwrap();
     assert!(attempt.statements.contains(&Digest::of(&payload)));
     let forged = Signature {

@@ -1,0 +1,83 @@
+use artifact::Moment;
+use artifact::digest::Base64;
+use artifact::key::P256Key;
+use artifact::lane::LaneName;
+use serde_json::json;
+
+use super::*;
+use crate::entry::PromotionId;
+
+fn image_signature(key: &P256Key, permit: u64, word: &str, tag: &str) -> Body {
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": Digest::of(word.as_bytes()).hex()},
+            "annotations": {"lane": "public", REPOSITORY: "r.example/app", TAGS: tag, PERMIT: permit.to_string()}}],
+        "predicateType": SIGN,
+        "predicate": {},
+    });
+    let payload = serde_json::to_vec(&statement).unwrap();
+    let signature = key.sign(&dsse::pae(dsse::IN_TOTO, &payload));
+    Body::Signature(Signature {
+        promotion: PromotionId(Digest::of(b"p")),
+        attempt: "00".repeat(16),
+        payload_type: dsse::IN_TOTO.to_owned(),
+        payload: Base64(payload),
+        signature: Base64(signature),
+        key: key.public().id(),
+        key_kept: "file".into(),
+        at: Moment::now(),
+    })
+}
+
+fn release(permit: u64, word: &str, tags: &[&str]) -> Body {
+    Body::Release(Release {
+        promotion: PromotionId(Digest::of(b"p")),
+        lane: LaneName::Public,
+        trial: false,
+        project: "app".parse().unwrap(),
+        attempt: "00".repeat(16),
+        permit,
+        digest: Digest::of(word.as_bytes()),
+        repository: "r.example/app".parse().unwrap(),
+        tags: tags.iter().map(|t| t.parse().unwrap()).collect(),
+        previous: None,
+        referrers: vec![],
+        at: Moment::now(),
+    })
+}
+
+#[test]
+fn a_release_that_the_image_key_did_not_sign_names_nothing() {
+    let (key, other) = (P256Key::generate().unwrap(), P256Key::generate().unwrap());
+    let mut log = Vouched::by(&key.public());
+    let latest = |log: &Vouched| log.named(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap());
+    assert!(!log.read(&release(3, "evil", &["latest"])));
+    log.read(&image_signature(&other, 3, "evil", "latest"));
+    assert!(!log.read(&release(3, "evil", &["latest"])), "signed with another key");
+    log.read(&image_signature(&key, 3, "one", "v1"));
+    for forged in [
+        release(3, "one", &["latest"]),
+        release(3, "one", &["v1", "latest"]),
+        release(4, "one", &["v1"]),
+        release(3, "two", &["v1"]),
+    ] {
+        assert!(!log.read(&forged), "{forged:?}");
+    }
+    assert_eq!(latest(&log), None);
+    assert!(log.read(&release(3, "one", &["v1"])));
+    assert_eq!(latest(&log), None);
+}
+
+#[test]
+fn an_old_release_written_down_again_stays_old() {
+    let key = P256Key::generate().unwrap();
+    let mut log = Vouched::by(&key.public());
+    for (permit, word) in [(3, "one"), (17, "two")] {
+        log.read(&image_signature(&key, permit, word, "latest"));
+        assert!(log.read(&release(permit, word, &["latest"])));
+    }
+    log.read(&image_signature(&key, 3, "one", "latest"));
+    assert!(log.read(&release(3, "one", &["latest"])));
+    let named = log.named(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap());
+    assert_eq!(named, Some(Digest::of(b"two")));
+}
