@@ -1,11 +1,23 @@
 //! State is a fold over the log: what is known of each promotion, by its entries and nothing else.
+//!
+//! That an entry is there says that somebody had it written down, not that it is true. What a room's signature must vouch
+//! for counts only with it (`sound.rs`); the rest is void, and changes nothing.
+
+mod sound;
 
 use std::collections::BTreeMap;
 
 use artifact::name::{ProjectName, Repository, Tag};
 use artifact::{Digest, Moment};
 use audit::entry::{Attempt, Body, Facts, Opened, Permit, PromotionId, Rebuild, Refusal, Release};
+use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
+use audit::released::Vouched;
+
+/// The most entries under one permit: an attempt, four signatures, three leaves, three bundles, each made again a few times.
+const KEPT: usize = 64;
+/// The most bytes of them.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// Where a promotion is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +61,18 @@ pub struct Promotion {
     pub rebuild: Option<Rebuild>,
     /// The newest permit.
     pub permit: Option<Permit>,
+    /// The index of its entry.
+    pub permit_index: Option<u64>,
     /// Its entry, until the promotion ended.
     pub permit_entry: Option<Entry>,
     /// The newest attempt.
     pub attempt: Option<Attempt>,
     /// What was recorded under the newest permit: attempt, signatures, leaves, bundles.
     pub under_permit: Vec<Entry>,
-    /// Whether a signature is among that.
+    /// Whether a signature is among that, one of the image key.
     pub signed: bool,
+    /// How often a room was lost over it.
+    pub failures: u64,
     /// Why it was refused.
     pub refusal: Option<Refusal>,
     /// What was published.
@@ -83,15 +99,35 @@ impl Promotion {
 }
 
 /// Every promotion, and what each tag names.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Fold {
+    keys: HouseKeys,
     promotions: BTreeMap<PromotionId, Promotion>,
     order: Vec<PromotionId>,
-    tags: BTreeMap<(Repository, Tag), Digest>,
+    vouched: Vouched,
+    /// The promotion whose sound signature was the last entry of ours.
     last: Option<PromotionId>,
+    void: BTreeMap<u64, &'static str>,
 }
 
 impl Fold {
+    /// Nothing was read yet; the rooms sign with these keys.
+    pub fn new(keys: &HouseKeys) -> Self {
+        Self {
+            keys: keys.clone(),
+            promotions: BTreeMap::new(),
+            order: Vec::new(),
+            vouched: Vouched::by(&keys.image),
+            last: None,
+            void: BTreeMap::new(),
+        }
+    }
+
+    /// Entries that change nothing, and why: whoever had them written down was not this house's coordinator.
+    pub fn void(&self) -> &BTreeMap<u64, &'static str> {
+        &self.void
+    }
+
     /// One promotion.
     pub fn promotion(&self, id: &PromotionId) -> Option<&Promotion> {
         self.promotions.get(id)
@@ -110,44 +146,55 @@ impl Fold {
         newest.map(|(id, _)| *id)
     }
 
-    /// What a tag names, by the log.
+    /// What a tag names, by the log and the image key.
     pub fn tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
-        self.tags.get(&(repository.clone(), tag.clone())).copied()
+        self.vouched.named(repository, tag)
     }
 
-    /// Takes the next entry. One that speaks of a promotion that never began changes nothing: it can't come from us.
+    /// Takes the next entry.
     pub fn apply(&mut self, entry: Entry) {
-        match &entry.content {
-            Content::Rekor(_) => {
-                // Leaves follow the signatures they belong to, in the same append.
-                if let Some(promotion) = self.last.and_then(|id| self.promotions.get_mut(&id)) {
-                    promotion.under_permit.push(entry);
-                }
-            }
+        let index = entry.index;
+        let fault = match &entry.content {
+            Content::Rekor(_) => self.apply_leaf(entry),
             Content::Ours { body, .. } => {
                 let body = body.clone();
-                self.last = body.promotion();
-                self.apply_body(entry, body);
+                self.apply_body(entry, body)
             }
+        };
+        if let Some(why) = fault {
+            self.void.insert(index, why);
         }
     }
 
-    fn apply_body(&mut self, entry: Entry, body: Body) {
+    /// Leaves follow the signatures they belong to, in the same append.
+    fn apply_leaf(&mut self, entry: Entry) -> Option<&'static str> {
+        let promotion = self.last.and_then(|id| self.promotions.get_mut(&id));
+        let Some(promotion) = promotion else { return Some("a leaf that follows no signature") };
+        promotion.keep(entry)
+    }
+
+    fn apply_body(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
+        self.last = None;
+        let vouched = self.vouched.read(&body);
+        if !vouched {
+            return Some("a release that the image key does not vouch for");
+        }
+        if let Some(why) = self.fault(&body) {
+            return Some(why);
+        }
         if let Body::Opened(opened) = body {
             let id = opened.promotion;
             if !self.promotions.contains_key(&id) {
                 self.order.push(id);
                 self.promotions.insert(id, Promotion::new(opened));
             }
-            return;
+            return None;
         }
-        let Some(promotion) = body.promotion().and_then(|id| self.promotions.get_mut(&id)) else { return };
-        if let Body::Release(release) = &body {
-            for tag in &release.tags {
-                self.tags.insert((release.repository.clone(), tag.clone()), release.digest);
-            }
+        if let Body::Signature(signature) = &body {
+            self.last = Some(signature.promotion);
         }
-        promotion.apply(entry, body);
+        let promotion = body.promotion().and_then(|id| self.promotions.get_mut(&id))?;
+        promotion.apply(entry, body)
     }
 }
 
@@ -158,21 +205,24 @@ impl Promotion {
             facts: None,
             rebuild: None,
             permit: None,
+            permit_index: None,
             permit_entry: None,
             attempt: None,
             under_permit: Vec::new(),
             signed: false,
+            failures: 0,
             refusal: None,
             release: None,
         }
     }
 
-    fn apply(&mut self, entry: Entry, body: Body) {
+    fn apply(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
         match body {
             Body::Facts(facts) => self.facts = Some(facts),
             Body::Rebuild(rebuild) => self.rebuild = Some(rebuild),
             Body::Permit(permit) => {
                 self.permit = Some(permit);
+                self.permit_index = Some(entry.index);
                 self.permit_entry = Some(entry);
                 self.under_permit.clear();
                 self.attempt = None;
@@ -180,13 +230,13 @@ impl Promotion {
             }
             Body::Attempt(attempt) => {
                 self.attempt = Some(attempt);
-                self.under_permit.push(entry);
+                return self.keep(entry);
             }
             Body::Signature(_) => {
                 self.signed = true;
-                self.under_permit.push(entry);
+                return self.keep(entry);
             }
-            Body::Bundle(_) => self.under_permit.push(entry),
+            Body::Bundle(_) => return self.keep(entry),
             Body::Refusal(refusal) => {
                 self.refusal = Some(refusal);
                 self.let_go();
@@ -195,8 +245,24 @@ impl Promotion {
                 self.release = Some(release);
                 self.let_go();
             }
-            Body::Opened(_) | Body::Failed(_) | Body::Posture(_) | Body::Halted(_) => {}
+            Body::Failed(_) => self.failures += 1,
+            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) => {}
         }
+        None
+    }
+
+    /// Keeps what the signer gets to see again, up to what one frame to it can carry.
+    fn keep(&mut self, entry: Entry) -> Option<&'static str> {
+        let size = |entry: &Entry| match &entry.content {
+            Content::Ours { bytes, .. } => bytes.len(),
+            Content::Rekor(leaf) => leaf.as_bytes().len(),
+        };
+        let kept: usize = self.under_permit.iter().map(size).sum();
+        if self.under_permit.len() >= KEPT || kept + size(&entry) > KEPT_BYTES {
+            return Some("more than a release has under one permit");
+        }
+        self.under_permit.push(entry);
+        None
     }
 
     /// What has ended needs its evidence no more; the log still holds it.
@@ -209,141 +275,4 @@ impl Promotion {
 }
 
 #[cfg(test)]
-mod tests {
-    use artifact::Moment;
-    use artifact::digest::Base64;
-    use artifact::lane::LaneName;
-    use artifact::statement::comparison::Level;
-    use artifact::statement::permit::Terms;
-    use audit::entry::Signature;
-    use audit::leaf::{RekorLeaf, Salt};
-
-    use super::*;
-
-    fn at(text: &str) -> Moment {
-        text.parse().unwrap()
-    }
-
-    fn id(word: &str) -> PromotionId {
-        PromotionId(Digest::of(word.as_bytes()))
-    }
-
-    fn begun(word: &str) -> Body {
-        Body::Opened(Opened {
-            promotion: id(word),
-            lane: LaneName::Public,
-            trial: false,
-            project: "app".parse().unwrap(),
-            commit: "1111111111111111111111111111111111111111".parse().unwrap(),
-            candidate: None,
-            evidence: Digest::of(b"evidence"),
-            rules: Digest::of(b"rules"),
-            at: at("2026-11-23T10:00:00Z"),
-        })
-    }
-
-    fn rebuilt(word: &str) -> Body {
-        let empty = Base64::default();
-        let (promotion, rebuild, when) = (id(word), Digest::of(b"image"), at("2026-11-23T10:00:10Z"));
-        let (comparison, provenance) = (empty.clone(), empty);
-        Body::Rebuild(Rebuild { promotion, comparison, provenance, level: Level::BitForBit, rebuild, at: when })
-    }
-
-    fn permitted(word: &str) -> Body {
-        let terms = Terms {
-            lane: LaneName::Public,
-            trial: false,
-            project: "app".parse().unwrap(),
-            commit: "1111111111111111111111111111111111111111".parse().unwrap(),
-            digest: Digest::of(b"image"),
-            repository: "r.example/app".parse().unwrap(),
-            tags: vec!["latest".parse().unwrap()],
-            previous: None,
-            level: Level::BitForBit,
-            rules: Digest::of(b"rules"),
-            facts: Digest::of(b"facts"),
-            comparisons: vec![],
-            branch_checked: at("2026-11-23T10:00:20Z"),
-            decided: at("2026-11-23T10:00:20Z"),
-            expires: at("2026-11-23T10:10:20Z"),
-        };
-        Body::Permit(Permit { promotion: id(word), terms })
-    }
-
-    fn signed(word: &str) -> Body {
-        Body::Signature(Signature {
-            promotion: id(word),
-            attempt: "00".repeat(16),
-            payload_type: "x".into(),
-            payload: Base64::default(),
-            signature: Base64::default(),
-            key: artifact::key::KeyId(Digest::of(b"key")),
-            key_kept: "file".into(),
-            at: at("2026-11-23T10:00:30Z"),
-        })
-    }
-
-    fn released(word: &str) -> Body {
-        Body::Release(Release {
-            promotion: id(word),
-            lane: LaneName::Public,
-            trial: false,
-            project: "app".parse().unwrap(),
-            attempt: "00".repeat(16),
-            permit: 2,
-            digest: Digest::of(word.as_bytes()),
-            repository: "r.example/app".parse().unwrap(),
-            tags: vec!["latest".parse().unwrap()],
-            previous: None,
-            referrers: vec![],
-            at: at("2026-11-23T10:00:40Z"),
-        })
-    }
-
-    fn fold(bodies: impl IntoIterator<Item = Body>) -> Fold {
-        let mut fold = Fold::default();
-        for (index, body) in (0..).zip(bodies) {
-            let bytes = body.to_bytes().unwrap();
-            fold.apply(Entry { index, content: Content::Ours { body, bytes, salt: Salt::from_raw([0; 32]) } });
-        }
-        fold
-    }
-
-    #[test]
-    fn a_permit_that_ran_out_unsigned_is_decided_anew_and_a_signed_one_is_published() {
-        let (early, late) = (at("2026-11-23T10:05:00Z"), at("2026-11-23T11:00:00Z"));
-        let unsigned = fold([begun("a"), rebuilt("a"), permitted("a")]);
-        let stage = |fold: &Fold, now| fold.promotion(&id("a")).unwrap().stage(now);
-        assert_eq!((stage(&unsigned, early), stage(&unsigned, late)), (Stage::Permitted, Stage::Rebuilt));
-        let signed = fold([begun("a"), rebuilt("a"), permitted("a"), signed("a")]);
-        assert_eq!(stage(&signed, late), Stage::Permitted);
-    }
-
-    #[test]
-    fn a_leaf_belongs_to_the_promotion_whose_signature_it_follows() {
-        let mut fold = fold([begun("a"), begun("b"), permitted("a"), signed("a")]);
-        let leaf = RekorLeaf::parse(br#"{"apiVersion":"0","kind":"k","spec":{}}"#.to_vec()).unwrap();
-        fold.apply(Entry { index: 4, content: Content::Rekor(leaf) });
-        let under =
-            |word: &str| fold.promotion(&id(word)).unwrap().under_permit.iter().map(|e| e.index).collect::<Vec<_>>();
-        assert_eq!((under("a"), under("b")), (vec![3, 4], vec![]));
-    }
-
-    #[test]
-    fn what_a_release_has_overtaken_is_left_behind_and_tags_name_the_newest() {
-        let fold = fold([begun("a"), begun("b"), permitted("b"), released("b"), begun("c")]);
-        let app = "app".parse().unwrap();
-        assert_eq!(fold.unfinished(&app), Some(id("c")));
-        let fold = self::fold([begun("a"), begun("b"), permitted("b"), released("b")]);
-        assert_eq!(fold.unfinished(&app), None);
-        let (repository, tag) = ("r.example/app".parse().unwrap(), "latest".parse().unwrap());
-        assert_eq!(fold.tag(&repository, &tag), Some(Digest::of(b"b")));
-    }
-
-    #[test]
-    fn an_entry_of_a_promotion_that_never_began_changes_nothing() {
-        let fold = fold([permitted("a"), signed("a"), released("a")]);
-        assert!(fold.promotion(&id("a")).is_none() && fold.promotions().next().is_none());
-        assert_eq!(fold.tag(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap()), None);
-    }
-}
+mod tests;

@@ -49,7 +49,15 @@ impl Ledger {
             let found = keeper.hello().public_key.clone().unwrap_or_default();
             return Err(Failure::halt("wrong-log-key", format!("keys.toml pins {}, the keeper has {found}", keys.log)));
         }
-        let (log, fold) = Log::fold(&folder(&house.state), &keys.log, Fold::default(), |fold, e| fold.apply(e))?;
+        let (log, fold) = Log::fold(&folder(&house.state), &keys.log, Fold::new(&keys), |fold, e| fold.apply(e))?;
+        if let Some((index, why)) = fold.void().first_key_value() {
+            let text = format!(
+                "{} entries of the log count for nothing, the first is {index}: {why}. The log is whole, but somebody else \
+                 had them written down; see: countersign log list",
+                fold.void().len()
+            );
+            house.timeline.line("coordinator", &text);
+        }
         let seen = LastSeen::of(log.checkpoint());
         Ok(Self { keeper, keys, seen, fold })
     }
@@ -87,10 +95,17 @@ impl Ledger {
             return Err(out_of_turn());
         }
         let own = self.consistency(&appended, since)?;
+        if appended.first != self.seen.size() {
+            let text = format!("the keeper says entry {}, and {} were there", appended.first, self.seen.size());
+            return Err(Failure::halt("log-not-proved", text));
+        }
         let proofs = appended.receipts.iter().zip(&appended.salts);
         for (index, (submission, (receipt, salt))) in (appended.first..).zip(submissions.into_iter().zip(proofs)) {
-            let content = admit(&mut self.seen, &self.keys, submission, receipt, salt.as_ref(), &own)
+            let (at, content) = admit(&mut self.seen, &self.keys, submission, receipt, salt.as_ref(), &own)
                 .map_err(|e| Failure::halt("log-not-proved", format!("entry {index}: {e}")))?;
+            if at != index {
+                return Err(Failure::halt("log-not-proved", format!("entry {index}: the proof is of entry {at}")));
+            }
             self.fold.apply(Entry { index, content });
         }
         Ok(appended)
@@ -104,13 +119,21 @@ impl Ledger {
         }
     }
 
-    /// Appends one of our entries.
+    /// Appends one of our entries: one that counts. What would be void never gets into the log by us.
     ///
     /// # Errors
-    /// As [`Ledger::append`].
+    /// As [`Ledger::append`]; or a room answered what its key does not vouch for, or of something else than was asked.
     pub fn record(&mut self, body: impl Into<Body>) -> Result<u64, Failure> {
-        let since = self.seen.size();
-        self.append(vec![Submission::Body(body.into())], since).map(|a| a.first)
+        let (since, body) = (self.seen.size(), body.into());
+        if let Some(why) = self.fold.fault(&body) {
+            let text = format!(
+                "{}: {why}; nothing was recorded. The room that answered this is not the one that keys.toml knows, or it \
+                 lies: look at it before you start again",
+                body.name()
+            );
+            return Err(Failure::halt("room-not-believed", text));
+        }
+        self.append(vec![Submission::Body(body)], since).map(|a| a.first)
     }
 
     /// Proofs of entries that are there already, under the current checkpoint.
@@ -135,7 +158,7 @@ impl Ledger {
         let says = promotion.rebuild.as_ref().map(|r| comparison(&self.keys, &r.comparison)).transpose()?;
         let refusal = Refusal {
             promotion: *id,
-            reasons,
+            reasons: reasons.into_iter().take(REASONS).map(bounded).collect(),
             differences: says.as_ref().map(|c| c.differences.clone()).unwrap_or_default(),
             differences_total: says.as_ref().map_or(0, |c| c.differences_total),
             run_differences: says.as_ref().map(|c| c.run_differences.clone()).unwrap_or_default(),
@@ -145,6 +168,22 @@ impl Ledger {
         };
         self.record(refusal).map(drop)
     }
+}
+
+/// The most reasons of a refusal; policy has fewer codes.
+const REASONS: usize = 64;
+/// The most bytes of a reason's text: a refusal must always fit into an entry.
+const REASON: usize = 4 << 10;
+
+/// A reason as it may be written down: rooms say what they like.
+fn bounded(reason: Reason) -> Reason {
+    let plain = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
+    let mut message = reason.message;
+    if let Some((end, _)) = message.char_indices().nth(REASON / 4) {
+        message.truncate(end);
+        message.push('…');
+    }
+    Reason { code: reason.code.chars().filter(plain).take(64).collect(), message }
 }
 
 /// Opens a comparison that a pinned comparer signed.
@@ -169,7 +208,7 @@ fn admit(
     receipt: &str,
     salt: Option<&Base64>,
     consistency: &[audit::merkle::TreeHash],
-) -> Result<Content, audit::recorded::RecordedError> {
+) -> Result<(u64, Content), audit::recorded::RecordedError> {
     let receipt = receipt.to_owned();
     match submission {
         Submission::Body(body) => {
@@ -177,13 +216,13 @@ fn admit(
             let raw =
                 salt.and_then(|s| <[u8; 32]>::try_from(&s.0[..]).ok()).ok_or(audit::recorded::RecordedError::Salt)?;
             let proven = Proven { content: Base64(bytes.clone()), salt: salt.cloned(), receipt };
-            let _admitted = seen.admit(&keys.log, &proven, consistency)?;
-            Ok(Content::Ours { body, bytes, salt: Salt::from_raw(raw) })
+            let admitted = seen.admit(&keys.log, &proven, consistency)?;
+            Ok((admitted.index(), Content::Ours { body, bytes, salt: Salt::from_raw(raw) }))
         }
         Submission::Raw(raw) => {
             let proven = Proven { content: raw.clone(), salt: None, receipt };
-            let _admitted = seen.admit_raw(&keys.log, &proven, consistency)?;
-            Ok(Content::Rekor(RekorLeaf::parse(raw.0)?))
+            let admitted = seen.admit_raw(&keys.log, &proven, consistency)?;
+            Ok((admitted.index(), Content::Rekor(RekorLeaf::parse(raw.0)?)))
         }
     }
 }

@@ -13,6 +13,10 @@ use crate::ledger::Ledger;
 use crate::stage;
 use crate::timeline::Timeline;
 
+/// The most steps of one pass: each stage once, and deciding again. A room that says it is done when nothing is recorded
+/// keeps nobody turning for ever.
+const STEPS: usize = 12;
+
 /// How a promotion ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -32,7 +36,7 @@ pub enum Outcome {
 /// When a stage could not be done. What was recorded stays; the next pass goes on from there.
 pub fn promote(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<Outcome, Failure> {
     let mut moved = false;
-    loop {
+    for _ in 0..STEPS {
         let now_at = ledger.promotion(id)?.stage(Moment::now());
         let done = match now_at {
             Stage::Released => return Ok(if moved { Outcome::Released } else { Outcome::WasReleased }),
@@ -56,6 +60,8 @@ pub fn promote(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
             Err(failure) => return Err(failure),
         }
     }
+    let text = format!("{id} did not come to its end: a room says that it is done, and the log does not say so");
+    Err(Failure::halt("no-progress", text))
 }
 
 impl Outcome {

@@ -46,7 +46,7 @@ fn read(places: &Places) -> Result<Read, Failure> {
 
 fn open(folder: &Path, keys: &HouseKeys) -> Result<Read, Failure> {
     let (log, entries) = Log::open(folder, &keys.log)?;
-    let mut fold = Fold::default();
+    let mut fold = Fold::new(keys);
     for entry in &entries {
         fold.apply(entry.clone());
     }

@@ -5,8 +5,8 @@ use artifact::{Digest, Moment};
 use audit::reader::{Content, Entry};
 use serde::Serialize;
 
-use super::promotion::what;
-use super::{print_json, read, short};
+use super::promotion::said;
+use super::{Read, print_json, read, short};
 use crate::cli::Places;
 use crate::timeline::printable;
 
@@ -73,14 +73,14 @@ struct Line {
     what: String,
 }
 
-fn line(entry: &Entry) -> Line {
+fn line(read: &Read, entry: &Entry) -> Line {
     match &entry.content {
         Content::Ours { body, .. } => Line {
             index: entry.index,
             at: Some(body.at()),
             kind: body.name(),
             promotion: body.promotion().map(|p| p.0),
-            what: what(body),
+            what: said(read, entry.index, body),
         },
         Content::Rekor(leaf) => Line {
             index: entry.index,
@@ -98,7 +98,7 @@ fn line(entry: &Entry) -> Line {
 /// A log that is not what was recorded.
 pub fn list(places: &Places) -> Result<(), Failure> {
     let read = read(places)?;
-    let lines: Vec<Line> = read.entries.iter().map(line).collect();
+    let lines: Vec<Line> = read.entries.iter().map(|entry| line(&read, entry)).collect();
     if places.json {
         return print_json(&lines);
     }

@@ -92,7 +92,7 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
             level = Some(rebuild.level.to_string());
         }
         let after = history.last().map_or(0, |before| body.at().seconds_since(before.at));
-        history.push(Step { index: entry.index, at: body.at(), after, kind: body.name(), what: what(body) });
+        history.push(Step { index: entry.index, at: body.at(), after, kind: body.name(), what: said(read, entry.index, body) });
     }
     Shown {
         promotion: opened.promotion.0,
@@ -112,8 +112,16 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
     }
 }
 
+/// One entry in a few words; one that counts for nothing is called so.
+pub(super) fn said(read: &Read, index: u64, body: &Body) -> String {
+    match read.fold.void().get(&index) {
+        Some(why) => format!("VOID ({why}): {}", what(body)),
+        None => what(body),
+    }
+}
+
 /// One entry in a few words.
-pub(super) fn what(body: &Body) -> String {
+fn what(body: &Body) -> String {
     match body {
         Body::Opened(b) => match &b.candidate {
             Some(candidate) => format!("{} of {}, candidate {}", b.commit, b.project, short(candidate)),

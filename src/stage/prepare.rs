@@ -80,6 +80,7 @@ pub fn restate(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
 fn record(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, asked: &Ask) -> Result<(), Failure> {
     match ask(pass.house, asked)? {
         Answer::Prepared { facts, commit_object, results, dossier, .. } => {
+            check(ledger, asked, &facts.0)?;
             let text = format!("dossier {}, {} test results", &dossier.hex()[..12], results.len());
             pass.house.timeline.line("intake", &text);
             let at = Moment::now();
@@ -87,6 +88,25 @@ fn record(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, asked: &Ask) -
         }
         _ => Err(out_of_turn()),
     }
+}
+
+/// The facts must be those of this very job; what else they say is judged later.
+fn check(ledger: &Ledger, asked: &Ask, envelope: &[u8]) -> Result<(), Failure> {
+    let signed = artifact::statement::Signed::<artifact::statement::facts::Facts>::open(
+        envelope,
+        [&ledger.keys().intake],
+    );
+    let signed = signed.map_err(|e| Failure::halt("facts-not-signed", format!("intake answered facts that {e}")))?;
+    let says = signed.says();
+    let (wanted, same_dossier) = match asked {
+        Ask::Prepare { nonce, .. } => (nonce, true),
+        Ask::Restate { nonce, dossier, .. } => (nonce, *dossier == says.dossier),
+        _ => return Err(out_of_turn()),
+    };
+    if says.nonce == *wanted && same_dossier {
+        return Ok(());
+    }
+    Err(Failure::halt("facts-of-another-job", "intake answered with facts that it stated for another job"))
 }
 
 /// Has intake seal a dossier of a local repository.

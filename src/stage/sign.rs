@@ -10,6 +10,7 @@ use signer::door::{Answer, Ask, ReleaseAsk};
 
 use crate::house::{Door, Pass};
 use crate::ledger::Ledger;
+use crate::stage;
 
 /// Has the signer sign and publish what was permitted.
 ///
@@ -42,11 +43,13 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
                 return Ok(());
             }
             Answer::Refused { reasons } if reasons.iter().all(|r| r.code == "permit-expired") => {
-                // It took too long to get here: the next pass decides anew.
-                return Err(Failure::later(
-                    "permit-expired",
-                    "the permit ran out before anything was signed; run again",
-                ));
+                // It took too long to get here, or not everything that was signed was written down.
+                stage::decide::decide(pass, ledger, id)?;
+                if ledger.promotion(id)?.refusal.is_some() {
+                    return Ok(());
+                }
+                let text = "the permit ran out before everything was signed; it was decided anew, run again";
+                return Err(Failure::later("permit-expired", text));
             }
             Answer::Refused { reasons } => return ledger.refuse(id, reasons),
             Answer::Failed(failure) => return Err(failure),

@@ -1,0 +1,114 @@
+//! Which entries count. The coordinator has no key, so what it writes itself (that a promotion began, a permit, a refusal)
+//! can be told from nobody else's; but it can lead to nothing that intake, a comparer and the image key did not sign.
+
+use artifact::Digest;
+use artifact::statement::Signed;
+use artifact::statement::comparison::Comparison;
+use artifact::statement::provenance::Provenance;
+use audit::entry::{Attempt, Body, Bundle, Facts, Opened, Permit, PromotionId, Rebuild, Release, Signature};
+use audit::released;
+
+use super::{Fold, Promotion};
+
+type Fault = Option<&'static str>;
+
+/// The most statements of one attempt.
+const STATEMENTS: usize = 16;
+
+impl Fold {
+    /// Why an entry that says this would be void; `None`: it counts.
+    pub fn fault(&self, body: &Body) -> Fault {
+        if let Body::Opened(opened) = body {
+            return opened_fault(opened);
+        }
+        let id = body.promotion()?;
+        let Some(promotion) = self.promotion(&id) else { return Some("of a promotion that never began") };
+        match body {
+            Body::Facts(facts) => self.facts_fault(promotion, facts),
+            Body::Rebuild(rebuild) => self.rebuild_fault(promotion, rebuild),
+            Body::Permit(permit) => permit_fault(promotion, permit),
+            Body::Attempt(attempt) => attempt_fault(promotion, attempt),
+            Body::Signature(signature) => self.signature_fault(promotion, signature),
+            Body::Bundle(bundle) => bundle_fault(promotion, bundle),
+            Body::Release(release) => release_fault(promotion, release),
+            Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) | Body::Posture(_) | Body::Halted(_) => None,
+        }
+    }
+
+    fn facts_fault(&self, promotion: &Promotion, facts: &Facts) -> Fault {
+        let opened = &promotion.opened;
+        let signed = Signed::<artifact::statement::facts::Facts>::open(&facts.envelope.0, [&self.keys.intake]);
+        let Ok(signed) = signed else { return Some("facts that intake did not sign") };
+        let says = signed.says();
+        let ours = says.project == opened.project
+            && says.commit == opened.commit
+            && says.lane == opened.lane
+            && says.trial == opened.trial
+            && says.dossier == facts.dossier;
+        (!ours).then_some("facts of something else")
+    }
+
+    fn rebuild_fault(&self, promotion: &Promotion, rebuild: &Rebuild) -> Fault {
+        let opened = &promotion.opened;
+        let comparison = Signed::<Comparison>::open(&rebuild.comparison.0, &self.keys.comparers);
+        let Ok(comparison) = comparison else { return Some("a comparison that no comparer signed") };
+        if Signed::<Provenance>::open(&rebuild.provenance.0, &self.keys.comparers).is_err() {
+            return Some("provenance that no comparer signed");
+        }
+        let says = comparison.says();
+        let ours = says.project == opened.project
+            && says.commit == opened.commit
+            && says.lane == opened.lane
+            && says.trial == opened.trial
+            && says.rebuild == rebuild.rebuild
+            && says.level == rebuild.level;
+        (!ours).then_some("a comparison of something else")
+    }
+
+    fn signature_fault(&self, promotion: &Promotion, signature: &Signature) -> Fault {
+        let Some(attempt) = &promotion.attempt else { return Some("a signature without an attempt") };
+        let announced = attempt.id == signature.attempt
+            && attempt.statements.contains(&Digest::of(&signature.payload.0))
+            && released::signed(signature, &self.keys.image);
+        (!announced).then_some("a signature that is not the image key's, or was not announced")
+    }
+}
+
+fn opened_fault(opened: &Opened) -> Fault {
+    let Opened { lane, project, commit, candidate, evidence, rules, .. } = opened;
+    let id = PromotionId::of(lane, project, commit, candidate.as_ref(), evidence, rules);
+    (id != opened.promotion).then_some("its name is not that of what it says")
+}
+
+/// What a permit rests on must be there before it.
+fn permit_fault(promotion: &Promotion, permit: &Permit) -> Fault {
+    let (Some(facts), Some(rebuild)) = (&promotion.facts, &promotion.rebuild) else {
+        return Some("a permit without facts or rebuild");
+    };
+    let (opened, terms) = (&promotion.opened, &permit.terms);
+    let ours = terms.project == opened.project
+        && terms.commit == opened.commit
+        && terms.lane == opened.lane
+        && terms.trial == opened.trial
+        && terms.digest == rebuild.rebuild
+        && terms.facts == Digest::of(&facts.envelope.0)
+        && terms.comparisons == [Digest::of(&rebuild.comparison.0)];
+    (!ours).then_some("a permit of something else")
+}
+
+fn attempt_fault(promotion: &Promotion, attempt: &Attempt) -> Fault {
+    if promotion.permit_index != Some(attempt.permit) || attempt.statements.len() > STATEMENTS {
+        return Some("an attempt under another permit");
+    }
+    // The first counts; the signer's memory says so as well.
+    promotion.attempt.as_ref().map(|_| "a second attempt under one permit")
+}
+
+fn bundle_fault(promotion: &Promotion, bundle: &Bundle) -> Fault {
+    let attempt = promotion.attempt.as_ref().map(|a| &a.id);
+    (attempt != Some(&bundle.attempt) || !promotion.signed).then_some("a bundle without a signature")
+}
+
+fn release_fault(promotion: &Promotion, release: &Release) -> Fault {
+    (promotion.permit_index != Some(release.permit)).then_some("a release under another permit")
+}
