@@ -13,9 +13,19 @@ pub struct Config {
     /// The first uid of the rooms, when the launcher is root; the sandbox's ids lie above it.
     #[serde(default)]
     pub uid_base: Option<u32>,
+    /// How long a room may take for one answer, in seconds. A builder has two runs of its own limit.
+    #[serde(default = "answer_seconds")]
+    pub answer_seconds: u64,
     /// Folders and files outside, that a room may see, read-only.
     #[serde(default)]
     pub expose: Expose,
+}
+
+/// Twice the builder's own default limit for a run, and half of that again.
+pub const ANSWER_SECONDS: u64 = 90 * 60;
+
+fn answer_seconds() -> u64 {
+    ANSWER_SECONDS
 }
 
 /// Folders and files outside, that a room may see, read-only, at their own paths.
@@ -79,6 +89,9 @@ impl Config {
         let fault = |why: String| ConfigError::Content { path: path.clone(), why };
         if config.version != 1 {
             return Err(fault(format!("version is {}, and this program reads 1", config.version)));
+        }
+        if !(1..=7 * 24 * 3600).contains(&config.answer_seconds) {
+            return Err(fault("answer_seconds must be 1 to 604800".to_owned()));
         }
         if let Some(wrong) = config.expose.intake.iter().chain(&config.expose.signer).find(|p| !p.is_absolute()) {
             return Err(fault(format!("expose: {} is not absolute", wrong.display())));

@@ -1,6 +1,7 @@
 //! The coordinator's process: locked down by the launcher and itself, it leads a pass, or asks the rooms for their keys.
 
 use std::path::Path;
+use std::time::Duration;
 
 use artifact::CommitId;
 use artifact::failure::{Failure, Retry};
@@ -13,6 +14,7 @@ use policy::Rules;
 use serde::Serialize;
 
 use crate::build::{PROJECT, Product};
+use crate::config::{self, Config};
 use crate::house::{House, Pass};
 use crate::keys;
 use crate::ledger::Ledger;
@@ -29,7 +31,11 @@ pub fn coordinate() -> Status {
         Err(e) => return Status::say(Status::Unavailable, &format!("coordinator: {e}")),
     };
     let EnteredCoordinator { control, config, state, trial, args, .. } = entered;
-    let house = House { control, config, state, trial, timeline: Timeline::start() };
+    let patience = match patience(&config) {
+        Ok(patience) => patience,
+        Err(failure) => return Status::of(&failure),
+    };
+    let house = House { control, config, state, trial, patience, timeline: Timeline::start() };
     if trial {
         house.timeline.line("launcher", "started by an ordinary user: everything that is signed says trial");
     }
@@ -42,6 +48,14 @@ pub fn coordinate() -> Status {
         _ => return Status::say(Status::Usage, "coordinator: started by hand; use the commands of `countersign`"),
     };
     done.unwrap_or_else(|failure| Status::of(&failure))
+}
+
+/// How long a room may take. `countersign build` works without a configuration.
+fn patience(config: &Path) -> Result<Duration, Failure> {
+    if !config.join("countersign.toml").exists() {
+        return Ok(Duration::from_secs(config::ANSWER_SECONDS));
+    }
+    Config::load(config).map(|c| Duration::from_secs(c.answer_seconds)).map_err(|e| usage(e.to_string()))
 }
 
 /// One line of `once --json`.

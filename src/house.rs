@@ -1,11 +1,14 @@
 //! The house as the coordinator sees it: rooms it can have started, and the one door each has.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use artifact::failure::Failure;
 use artifact::frame::{self, FrameError};
 use hardening::menu::{self, Room};
+use hardening::patient::Patient;
 use hardening::room::Hello;
 use policy::Rules;
 use serde::Serialize;
@@ -19,26 +22,35 @@ pub struct Door {
     room: Room,
     channel: UnixStream,
     hello: Hello,
+    patience: Duration,
+    /// When the answer must be there.
+    until: Instant,
+    /// Frames since the last question.
+    frames: usize,
 }
+
+/// The most frames of one answer: a room at work says a dozen lines.
+const FRAMES: usize = 1000;
 
 impl Door {
     /// Has the launcher start a room, and hears its Hello. The keeper says it when it holds the log's lock.
     ///
     /// # Errors
     /// When the launcher can't start it, or it says something else first.
-    pub fn open(control: &UnixStream, room: Room, trial: bool) -> Result<Self, Failure> {
+    pub fn open(control: &UnixStream, room: Room, trial: bool, patience: Duration) -> Result<Self, Failure> {
         let name = name(room);
         let channel = menu::start(control, room).map_err(|e| {
             Failure::later("room-not-started", format!("{name}: {e}; the launcher's own line says why"))
         })?;
-        let hello: Hello = frame::receive(&channel).map_err(|e| broken(room, &e))?;
+        let until = Instant::now() + patience;
+        let hello: Hello = frame::receive(Patient::new(&channel, until)).map_err(|e| broken(room, &e))?;
         if hello.room != room || hello.trial != trial {
             return Err(Failure::halt(
                 "wrong-room",
                 format!("asked for {name}, and {} answers", self::name(hello.room)),
             ));
         }
-        Ok(Self { room, channel, hello })
+        Ok(Self { room, channel, hello, patience, until, frames: 0 })
     }
 
     /// What it said of itself.
@@ -51,7 +63,8 @@ impl Door {
     /// # Errors
     /// When it is gone.
     pub fn send<A: Serialize>(&mut self, ask: &A) -> Result<(), Failure> {
-        frame::send(&self.channel, ask).map_err(|e| broken(self.room, &e))
+        (self.until, self.frames) = (Instant::now() + self.patience, 0);
+        frame::send(Patient::new(&self.channel, self.until), ask).map_err(|e| broken(self.room, &e))
     }
 
     /// Hears one frame.
@@ -59,20 +72,39 @@ impl Door {
     /// # Errors
     /// When it is gone, or says what can't be read.
     pub fn receive<R: DeserializeOwned + Serialize>(&mut self) -> Result<R, Failure> {
-        frame::receive(&self.channel).map_err(|e| broken(self.room, &e))
+        self.frames += 1;
+        if self.frames > FRAMES {
+            let text = format!("{} said {FRAMES} things and no answer", name(self.room));
+            return Err(Failure::halt(NONSENSE, text));
+        }
+        frame::receive(Patient::new(&self.channel, self.until)).map_err(|e| broken(self.room, &e))
     }
 }
+
+/// The code of a room that ended in the middle.
+pub const LOST: &str = "room-lost";
+/// The code of a room that did not answer in time.
+pub const SILENT: &str = "room-silent";
+/// The code of a room that says what no room says.
+pub const NONSENSE: &str = "room-talks-nonsense";
 
 fn broken(room: Room, cause: &FrameError) -> Failure {
     let name = name(room);
     match cause {
+        FrameError::Cut(cause) if cause.kind() == ErrorKind::TimedOut => Failure::later(
+            SILENT,
+            format!(
+                "{name} did not answer in the time it has (answer_seconds in countersign.toml); it is ended with this pass. Start \
+                 again: the work goes on where it was; if it is silent again, look at that room"
+            ),
+        ),
         FrameError::Closed | FrameError::Cut(_) => Failure::later(
-            "room-lost",
+            LOST,
             format!(
                 "{name} ended before it answered ({cause}); what it said stands above. Start again: the work goes on where it was"
             ),
         ),
-        _ => Failure::halt("room-talks-nonsense", format!("{name}: {cause}")),
+        _ => Failure::halt(NONSENSE, format!("{name}: {cause}. That binary is not the house's, or was taken over")),
     }
 }
 
@@ -99,6 +131,8 @@ pub struct House {
     pub state: PathBuf,
     /// The launcher was an ordinary user.
     pub trial: bool,
+    /// How long a room may take for one answer.
+    pub patience: Duration,
     /// What a person reads meanwhile.
     pub timeline: Timeline,
 }
@@ -109,7 +143,7 @@ impl House {
     /// # Errors
     /// As [`Door::open`].
     pub fn room(&self, room: Room) -> Result<Door, Failure> {
-        Door::open(&self.control, room, self.trial)
+        Door::open(&self.control, room, self.trial, self.patience)
     }
 }
 

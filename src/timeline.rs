@@ -3,6 +3,9 @@
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
+/// The most characters of a line.
+const LINE: usize = 4000;
+
 /// Prints lines with the time since the start.
 #[derive(Debug)]
 pub struct Timeline {
@@ -20,7 +23,9 @@ impl Timeline {
     /// One line: who, what.
     pub fn line(&self, who: &str, what: &str) {
         let since = self.start.elapsed();
-        let what = printable(what);
+        // Rooms say what they like, and a frame has room for megabytes.
+        let end = what.char_indices().nth(LINE).map_or(what.len(), |(end, _)| end);
+        let what = printable(&what[..end]);
         if self.colour {
             eprintln!("\x1b[2m{:6.1}s\x1b[0m  \x1b[36m{who:<11}\x1b[0m {what}", since.as_secs_f32());
         } else {

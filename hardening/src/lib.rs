@@ -13,6 +13,7 @@ mod landlock;
 pub mod launch;
 mod line;
 pub mod menu;
+pub mod patient;
 pub mod posture;
 pub mod probe;
 mod readback;

@@ -1,16 +1,16 @@
 //! Rebuilding: the builder runs the recipe twice, the comparer packs and compares.
 
 use artifact::Moment;
-use artifact::failure::Failure;
+use artifact::failure::{Failure, Retry};
 use artifact::statement::Signed;
 use artifact::statement::facts::Facts;
-use audit::entry::{PromotionId, Rebuild};
+use audit::entry::{Failed, PromotionId, Rebuild};
 use builder::door::{Answer, BuildAsk, Built, CompareAsk, Compared};
 use hardening::menu::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::house::{House, Pass, name};
+use crate::house::{self, House, Pass, name};
 use crate::ledger::Ledger;
 
 /// Builds and compares, and records the rebuild.
@@ -26,7 +26,10 @@ pub fn rebuild(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
     let candidate = facts.says().candidate.as_ref().map(|c| c.digest);
     let nonce = facts.says().nonce.clone();
     let dossier = entry.dossier;
-    let built = build(pass.house, BuildAsk { dossier, nonce: nonce.clone() })?;
+    let built = match build(pass.house, BuildAsk { dossier, nonce: nonce.clone() }) {
+        Ok(built) => built,
+        Err(failure) => return lost(ledger, id, failure),
+    };
     let compared = compare(pass.house, CompareAsk { dossier, candidate, nonce, built })?;
     let unattested = || Failure::halt("comparison-missing", "the comparer compared nothing");
     let level = compared.level.ok_or_else(unattested)?;
@@ -43,6 +46,24 @@ pub fn rebuild(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
             at: Moment::now(),
         })
         .map(drop)
+}
+
+/// How often a builder may be lost over one promotion.
+const LOSSES: u64 = 3;
+
+/// A build may own the builder, so a builder that is killed, silent or mad says nothing of the house, and must not hold
+/// up the next project. It may also be a host without memory, so it is tried again; but not for ever.
+fn lost(ledger: &mut Ledger, id: &PromotionId, failure: Failure) -> Result<(), Failure> {
+    let broken = failure.retry == Retry::Halt || [house::LOST, house::SILENT].contains(&failure.code.as_str());
+    if !broken {
+        return Err(failure);
+    }
+    ledger.record(Failed { promotion: *id, failure: failure.clone(), at: Moment::now() })?;
+    if ledger.promotion(id)?.failures < LOSSES {
+        return Err(Failure::later(&failure.code, failure.message));
+    }
+    let text = format!("the builder was lost {LOSSES} times over this commit, last: {}", failure.message);
+    Err(Failure::never("builder-lost", text))
 }
 
 /// Has the builder run a dossier's recipe.

@@ -129,6 +129,8 @@ pub struct Settings {
     pub registries: Vec<String>,
     /// The first uid of the rooms, when it is not the launcher's own default.
     pub uid_base: Option<u32>,
+    /// How long a room may take for one answer, when it is not the default.
+    pub answer_seconds: Option<u64>,
     /// What `builder.toml` says beside the runtime, as TOML.
     pub builder: String,
 }
@@ -163,6 +165,9 @@ impl Settings {
         let mut file = "version = 1\n".to_owned();
         if let Some(base) = self.uid_base {
             let _ = writeln!(file, "uid_base = {base}");
+        }
+        if let Some(seconds) = self.answer_seconds {
+            let _ = writeln!(file, "answer_seconds = {seconds}");
         }
         let seen = self.projects.iter().flat_map(|p| [&p.source, &p.evidence]);
         let seen: Vec<String> = seen.map(|path| path.display().to_string()).collect();
@@ -225,7 +230,7 @@ mod tests {
             rules,
         };
         let registries = vec!["127.0.0.1:4".to_owned(), "127.0.0.1:5".to_owned()];
-        let settings = Settings { projects: vec![project], registries, uid_base: Some(5), builder: String::new() };
+        let settings = Settings { projects: vec![project], registries, uid_base: Some(5), ..Settings::default() };
         let files: std::collections::BTreeMap<_, _> = settings.files().unwrap().into_iter().collect();
         let parsed = |name: &str| files[name].parse::<toml::Table>().unwrap();
         let rules = &parsed("rules.toml")["project"][0];

@@ -15,6 +15,9 @@ use rustix::process::WaitStatus;
 /// The first uid of the rooms, when nothing else is asked for.
 const UID_BASE: u32 = 47_100;
 
+/// The most rooms at once: a pass needs two, and whoever asks for more than a few means harm.
+const ROOMS: usize = 16;
+
 /// A room could not be started; also the status of a coordinator that was killed.
 const UNAVAILABLE: u8 = 3;
 
@@ -47,6 +50,9 @@ fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> 
                 over.into_iter().for_each(Started::forget);
                 rooms = running;
                 match Room::of_number(number) {
+                    Some(_) if rooms.len() >= ROOMS => {
+                        break Err(format!("{ROOMS} rooms run already, and another was asked for"));
+                    }
                     Some(room) => rooms.extend(order(perimeter, room, &control)),
                     None => break Err("an order that is on no menu".to_owned()),
                 }
