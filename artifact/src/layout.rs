@@ -13,10 +13,14 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::Digest;
 use crate::durable;
 use crate::json::{self, JsonError};
-use crate::oci::{Descriptor, Index, OciError};
+use crate::oci::{Descriptor, Index, MANIFEST_LIMIT, OciError};
+use crate::regular;
 
 /// The annotation that names a manifest in a layout's index.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// The most bytes of a layout's marker, which holds one version.
+const MARKER_LIMIT: u64 = 4 << 10;
 
 /// Why a store could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +158,8 @@ impl Layout {
     /// Missing, larger than `limit`, other bytes.
     pub fn read_digest(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, LayoutError> {
         let path = self.path(digest);
-        let size = fs::metadata(&path).map_err(|cause| LayoutError::Io { path, cause })?.len();
+        let size = regular::open(&path).and_then(|file| file.metadata());
+        let size = size.map_err(|cause| LayoutError::Io { path, cause })?.len();
         self.read(&Descriptor::new("", *digest, size), limit)
     }
 
@@ -164,7 +169,7 @@ impl Layout {
     /// Missing.
     pub fn stream(&self, descriptor: &Descriptor) -> Result<BlobReader, LayoutError> {
         let path = self.path(&descriptor.digest);
-        let file = durable::open_file(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
+        let file = regular::open(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
         Ok(BlobReader {
             path,
             file: file.take(descriptor.size.saturating_add(1)),
@@ -181,12 +186,30 @@ impl Layout {
     /// Missing, or not an index.
     pub fn index(&self) -> Result<Index, LayoutError> {
         let path = self.root.join("index.json");
-        let file = durable::open_file(&path).map_err(|cause| LayoutError::Io { path: path.clone(), cause })?;
-        let mut bytes = Vec::new();
-        file.take(crate::oci::MANIFEST_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|cause| LayoutError::Io { path, cause })?;
+        let bytes = regular::read(&path, MANIFEST_LIMIT).map_err(|cause| LayoutError::Io { path, cause })?;
         Ok(Index::parse(&bytes)?)
+    }
+
+    /// Whether its marker says that it is such a layout.
+    ///
+    /// # Errors
+    /// Missing, or another version of the format.
+    pub fn check_marker(&self) -> Result<(), LayoutError> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Marker {
+            image_layout_version: String,
+        }
+        let path = self.root.join("oci-layout");
+        let bytes = regular::read(&path, MARKER_LIMIT).map_err(|cause| LayoutError::Io { path, cause })?;
+        let marker: Marker = json::parse_foreign("oci-layout", &bytes)?;
+        match marker.image_layout_version.as_str() {
+            "1.0.0" => Ok(()),
+            other => {
+                let why = format!("imageLayoutVersion {:?}; 1.0.0 is expected", crate::digest::shortened(other));
+                Err(OciError::Shape { what: "oci-layout", why }.into())
+            }
+        }
     }
 
     /// Names a manifest, in place of what had the name before.
@@ -342,6 +365,27 @@ mod tests {
         for lie in [&b"jello"[..], b"hell", b"hello!", b""] {
             fs::write(layout.path(&put.digest), lie).unwrap();
             assert!(matches!(layout.read(&put, 10), Err(LayoutError::Mismatch { .. })));
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_a_files_place_is_refused_and_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path()).unwrap();
+        layout.check_marker().unwrap();
+        let put = layout.put("text/plain", b"hello").unwrap();
+        for path in [layout.path(&put.digest), folder.path().join("index.json"), folder.path().join("oci-layout")] {
+            fs::remove_file(&path).unwrap();
+            rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        }
+        let errors = [
+            layout.read(&put, 10).unwrap_err(),
+            layout.read_digest(&put.digest, 10).unwrap_err(),
+            layout.index().unwrap_err(),
+            layout.check_marker().unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains("a pipe"), "{error}");
         }
     }
 

@@ -18,6 +18,7 @@ pub mod moment;
 pub mod name;
 pub mod oci;
 pub mod recipe;
+pub mod regular;
 pub mod settings;
 pub mod statement;
 pub mod words;
