@@ -1,12 +1,15 @@
 //! Checkpoints (C2SP tlog-checkpoint): a log's name, its size and its root, signed by the log.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use artifact::digest::shortened;
 use artifact::key::Ed25519Key;
 
 use crate::merkle::{SIZE_LIMIT, TreeHash};
-use crate::note::{Note, NoteError, Vkey};
+use crate::note::{self, Note, NoteError, Vkey};
 
 /// Why a checkpoint was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,6 +95,16 @@ impl SignedCheckpoint {
             return Err(CheckpointError::Origin { found, expected: log.name().to_owned() });
         }
         Ok(Self { checkpoint, note: note.to_owned() })
+    }
+
+    /// Reads the text of a checkpoint that somebody kept. The file was named by a person, so it may be a pipe.
+    ///
+    /// # Errors
+    /// As the kernel says; or no text. A text that is too long for a note is cut, and so is none.
+    pub fn read_note(path: &Path) -> io::Result<String> {
+        let mut text = String::new();
+        File::open(path)?.take(note::LIMIT as u64 + 1).read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// How many entries the log has.

@@ -20,6 +20,7 @@ pub mod receipt;
 pub mod recorded;
 pub mod released;
 mod store;
+mod sweep;
 pub mod tile;
 mod tiles;
 pub mod verify;

@@ -57,6 +57,9 @@ impl Prover {
     /// # Errors
     /// When it does not.
     pub fn begins_with(&mut self, older: &SignedCheckpoint) -> Result<(), LogError> {
+        if older.size() > self.checkpoint.size() {
+            return Err(LogError::RolledBack { older: older.size(), size: self.checkpoint.size() });
+        }
         let (root, _) = self.prove_since(older.size())?;
         if root == *older.root() { Ok(()) } else { Err(LogError::Forked { older: older.size() }) }
     }

@@ -70,6 +70,14 @@ pub enum LogError {
         /// The older checkpoint's size.
         older: u64,
     },
+    /// The log has fewer entries than an older checkpoint of it.
+    #[error("the log has {size} entries, and the older checkpoint has {older}: it was rolled back")]
+    RolledBack {
+        /// The older checkpoint's size.
+        older: u64,
+        /// How many there are.
+        size: u64,
+    },
     /// An entry or a size that the log does not have.
     #[error("the log has {size} entries, and {asked} was asked for")]
     Range {
@@ -153,11 +161,7 @@ impl Log {
         state: T,
         step: impl FnMut(&mut T, Entry),
     ) -> Result<(Self, T), LogError> {
-        let path = folder.join(tile::CHECKPOINT);
-        let note = tiles::read_note(&path)?.ok_or_else(|| tiles::broken(&path, "missing"))?;
-        let checkpoint =
-            SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path: path.clone(), cause })?;
-        Self::fold_at(folder, checkpoint, state, step)
+        Self::fold_at(folder, latest(folder, log)?, state, step)
     }
 
     /// As [`Log::fold`], at a checkpoint that need not be the folder's.
@@ -172,16 +176,16 @@ impl Log {
     ) -> Result<(Self, T), LogError> {
         let (mut edge, tiles) = (Edge::default(), Tiles::new(folder, checkpoint.size()));
         for n in 0..checkpoint.size().div_ceil(tile::WIDTH as u64) {
-            for leaf in tiles.bundle(n)? {
+            for (leaf, hash) in leaves(&tiles, n)? {
                 let index = edge.size();
-                for completed in edge.push(TreeHash::leaf(&leaf)) {
-                    compare(&tiles, &completed)?;
+                for completed in edge.push(hash).iter().filter(above_leaves) {
+                    compare(&tiles, completed)?;
                 }
                 let content = content(&tiles, &leaf).map_err(|cause| cause.of_entry(index))?;
                 step(&mut state, Entry { index, content });
             }
         }
-        for partial in edge.partials() {
+        for partial in edge.partials().filter(|tile| above_leaves(&tile)) {
             compare(&tiles, &partial)?;
         }
         if edge.size() != checkpoint.size() || edge.root() != *checkpoint.root() {
@@ -220,6 +224,40 @@ impl Log {
     }
 }
 
+/// The folder's own checkpoint, which its log has signed.
+pub(crate) fn latest(folder: &Path, log: &Vkey) -> Result<SignedCheckpoint, LogError> {
+    let path = folder.join(tile::CHECKPOINT);
+    let note = tiles::read_note(&path)?.ok_or_else(|| tiles::broken(&path, "missing"))?;
+    SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path, cause })
+}
+
+/// The entries of a bundle with their hashes, once the bundle and its tile say the same: before a body is looked for by
+/// what a changed entry says.
+fn leaves(tiles: &Tiles, n: u64) -> Result<Vec<(Vec<u8>, TreeHash)>, LogError> {
+    let (bundle, leaves) = tiles.bundle(n)?;
+    let (tile, hashes) = tiles.hashes(0, n)?;
+    let leaves: Vec<_> = leaves
+        .into_iter()
+        .map(|leaf| {
+            let hash = TreeHash::leaf(&leaf);
+            (leaf, hash)
+        })
+        .collect();
+    match leaves.iter().zip(&hashes).position(|((_, found), expected)| found != expected) {
+        None => Ok(leaves),
+        Some(at) => {
+            let index = n * tile::WIDTH as u64 + at as u64;
+            let what = format!("entry {index} is not the one that {} has: one of the two was changed", tile.display());
+            Err(tiles::broken(&bundle, what))
+        }
+    }
+}
+
+/// Level 0 is compared with the bundles already.
+fn above_leaves((level, ..): &&edge::Tile) -> bool {
+    *level > 0
+}
+
 /// Compares a tile with what the entries say it is.
 fn compare(tiles: &Tiles, (level, n, expected): &edge::Tile) -> Result<(), LogError> {
     let (path, hashes) = tiles.hashes(*level, *n)?;
@@ -248,6 +286,7 @@ impl LogError {
     fn of_entry(self, index: u64) -> Self {
         match self {
             Self::Entry { cause, .. } => Self::Entry { index, cause },
+            Self::Broken { path, what } => Self::Broken { path, what: format!("{what} (the body of entry {index})") },
             other => other,
         }
     }

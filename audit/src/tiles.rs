@@ -1,10 +1,10 @@
 //! A log's folder, read: bundles, tiles and bodies at one size. Nothing here is believed before it was hashed.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use artifact::{Digest, durable};
+use artifact::{Digest, regular};
 
 use crate::edge;
 use crate::leaf::Salt;
@@ -13,19 +13,13 @@ use crate::reader::LogError;
 use crate::tile;
 use crate::{entry, note};
 
-/// A file that is not there, or all of one that has at most `limit` bytes.
+/// A file that is not there, or all of one that has at most `limit` bytes. A pipe in its place is waited for by nobody.
 pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogError> {
-    let failed = |cause| LogError::Io { path: path.to_owned(), cause };
-    let file = match durable::open_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(failed)?,
-    };
-    let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > limit {
-        return Err(broken(path, format!("more than {limit} bytes")));
+    match regular::read(path, limit as u64) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(LogError::Io { path: path.to_owned(), cause }),
     }
-    Ok(Some(bytes))
 }
 
 /// A file that must be there.
@@ -66,14 +60,19 @@ impl Tiles {
         Self { folder: folder.to_owned(), size, read: HashMap::new() }
     }
 
-    /// The entries of a bundle, as far as this size has them.
-    pub(crate) fn bundle(&self, n: u64) -> Result<Vec<Vec<u8>>, LogError> {
+    /// How many entries the log has.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The entries of a bundle, as far as this size has them, and where they lie.
+    pub(crate) fn bundle(&self, n: u64) -> Result<(PathBuf, Vec<Vec<u8>>), LogError> {
         let width = tile::width(0, n, self.size);
         let (path, bytes, found) = self.fetch(width, tile::BUNDLE_LIMIT, |w| tile::bundle_path(n, w))?;
         let mut entries = tile::bundle_from_bytes(&bytes, found)
             .ok_or_else(|| broken(&path, format!("not a bundle of {found} entries: it was cut or changed")))?;
         entries.truncate(width);
-        Ok(entries)
+        Ok((path, entries))
     }
 
     /// The hashes of a tile, as far as this size has them.

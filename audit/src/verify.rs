@@ -6,11 +6,14 @@ use std::path::Path;
 use crate::checkpoint::SignedCheckpoint;
 use crate::merkle::TreeHash;
 use crate::note::Vkey;
-use crate::reader::{Content, Log, LogError};
+use crate::reader::{self, Content, Log, LogError};
+use crate::sweep::{self, Swept};
 
 /// What was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
+    /// The log's name.
+    pub origin: String,
     /// How many entries there are; each was hashed, and its body with it.
     pub size: u64,
     /// The root over them, which the checkpoint gives.
@@ -20,33 +23,72 @@ pub struct Verified {
     /// The size of the older checkpoint that the log was shown to begin with.
     pub since: Option<u64>,
     /// What was not checked, a line each.
-    pub not_checked: Vec<&'static str>,
+    pub not_checked: Vec<String>,
 }
 
-/// Reads and hashes all of a log: signature, tiles, entries, bodies. `since` is a checkpoint that somebody kept.
+impl Verified {
+    /// How many bodies were hashed.
+    pub fn bodies(&self) -> u64 {
+        self.kinds.iter().filter(|(kind, _)| **kind != REKOR).map(|(_, count)| count).sum()
+    }
+}
+
+/// What leaves shaped as Rekor's count as.
+const REKOR: &str = "rekor";
+
+/// Reads and hashes all of a log: signature, tiles, entries, bodies; older partial tiles as well. `since` is a checkpoint
+/// that somebody kept.
 ///
 /// # Errors
 /// The first thing that is not as recorded; or the log does not begin with what `since` says.
 pub fn whole(folder: &Path, log: &Vkey, since: Option<&SignedCheckpoint>) -> Result<Verified, LogError> {
-    let (log, kinds) = Log::fold(folder, log, BTreeMap::new(), |kinds, entry| {
+    let checkpoint = reader::latest(folder, log)?;
+    let swept = sweep::sweep(folder, checkpoint.size())?;
+    let (log, kinds) = Log::fold_at(folder, checkpoint, BTreeMap::new(), |kinds, entry| {
         let kind = match entry.content {
             Content::Ours { body, .. } => body.name(),
-            Content::Rekor(_) => "rekor",
+            Content::Rekor(_) => REKOR,
         };
         *kinds.entry(kind).or_insert(0) += 1;
     })?;
     if let Some(since) = since {
         log.prover().begins_with(since)?;
     }
-    let mut not_checked = vec![
-        "whether there is a newer checkpoint than the one that lies here",
-        "whether others were shown another log: no witness cosigned it",
-        "the signatures in the bodies (facts, comparisons, provenance, bundles)",
-    ];
-    if since.is_none() {
-        not_checked
-            .insert(1, "whether it was rewritten since you last saw it: keep this checkpoint, and give it next time");
+    let checkpoint = log.checkpoint();
+    let mut verified = Verified {
+        origin: checkpoint.origin().to_owned(),
+        size: checkpoint.size(),
+        root: *checkpoint.root(),
+        kinds,
+        since: since.map(SignedCheckpoint::size),
+        not_checked: Vec::new(),
+    };
+    verified.not_checked = not_checked(&verified, &swept);
+    Ok(verified)
+}
+
+fn not_checked(verified: &Verified, swept: &Swept) -> Vec<String> {
+    let mut list = vec!["whether there is a newer checkpoint than the one that lies here".to_owned()];
+    // Every log begins with nothing: a checkpoint of no entries tells nothing.
+    if verified.since.unwrap_or(0) == 0 {
+        list.push(
+            "whether it was rewritten since you last saw it: keep this checkpoint, and give it next time (--since)"
+                .into(),
+        );
     }
-    let (size, root) = (log.checkpoint().size(), *log.checkpoint().root());
-    Ok(Verified { size, root, kinds, since: since.map(SignedCheckpoint::size), not_checked })
+    list.push("whether others were shown another log: no witness cosigned it".into());
+    list.push("the signatures in the bodies (facts, comparisons, provenance, bundles)".into());
+    if verified.size == 0 {
+        list.push("any entry: the log has none".into());
+    }
+    list.extend(swept.strays.iter().map(|name| format!("{name}: no part of the log at this size")));
+    if swept.more > 0 {
+        list.push(format!("{} more files that are no part of the log at this size", swept.more));
+    }
+    // A keeper may have appended since the folder was listed.
+    match swept.bodies.saturating_sub(verified.bodies()) {
+        0 => {}
+        extra => list.push(format!("{extra} files in body/ that no entry names")),
+    }
+    list
 }

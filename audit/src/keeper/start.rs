@@ -103,7 +103,7 @@ pub(super) fn tail(folder: &Path, edge: &Edge) -> Result<Vec<Vec<u8>>, LogError>
     let n = edge.size() / tile::WIDTH as u64;
     let tail = match edge.size() % tile::WIDTH as u64 {
         0 => Vec::new(),
-        _ => Tiles::new(folder, edge.size()).bundle(n)?,
+        _ => Tiles::new(folder, edge.size()).bundle(n)?.1,
     };
     let hashes: Vec<_> = tail.iter().map(|leaf| TreeHash::leaf(leaf)).collect();
     let known = edge.partials().find(|(level, ..)| *level == 0).map(|(.., hashes)| hashes).unwrap_or_default();

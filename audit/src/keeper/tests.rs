@@ -198,6 +198,26 @@ fn what_no_interruption_explains_halts() {
 }
 
 #[test]
+fn no_byte_of_a_keepers_own_files_can_be_another() {
+    let house = House::new();
+    house.open().unwrap().append(some(3, "x"), 0).unwrap();
+    for path in [house.own().join("checkpoint"), house.own().join("key"), house.tiles().join("checkpoint")] {
+        let good = fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            for flip in [0x01, 0x20, 0x80] {
+                let mut bytes = good.clone();
+                bytes[at] ^= flip;
+                fs::write(&path, bytes).unwrap();
+                let failure = house.open().map(drop).unwrap_err();
+                assert_eq!(failure.retry, Retry::Halt, "{}, byte {at}: {failure}", path.display());
+            }
+        }
+        fs::write(&path, good).unwrap();
+    }
+    house.open().unwrap();
+}
+
+#[test]
 fn a_second_keeper_waits_for_the_first() {
     let house = House::new();
     let mut first = house.open().unwrap();

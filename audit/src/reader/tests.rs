@@ -80,6 +80,29 @@ fn every_body_counts() {
 }
 
 #[test]
+fn a_log_that_grows_meanwhile_verifies_each_time() {
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    keeper.append(some(10, "x"), 0).unwrap();
+    let (vkey, folder) = (keeper.vkey().clone(), house.tiles());
+    std::thread::scope(|threads| {
+        let growing = threads.spawn(move || {
+            for _ in 0..10 {
+                keeper.append(some(59, "x"), 0).unwrap();
+            }
+        });
+        let mut last = 10;
+        while !growing.is_finished() {
+            let size = verify::whole(&folder, &vkey, None).unwrap().size;
+            assert!(size >= last, "{size} after {last}");
+            last = size;
+        }
+        growing.join().unwrap();
+    });
+    assert_eq!(verify::whole(&folder, &vkey, None).unwrap().size, 600);
+}
+
+#[test]
 fn swapped_reordered_and_dropped_entries_are_errors() {
     let (house, vkey) = log();
     let folder = house.tiles();
@@ -124,7 +147,10 @@ fn an_older_log_is_seen_by_who_kept_a_checkpoint() {
     assert_eq!(verify::whole(&house.tiles(), &vkey, Some(&old)).unwrap().since, Some(3));
     // By itself it is a sound log; only what was kept tells.
     assert!(verify::whole(&older.tiles(), &vkey, None).is_ok());
-    assert!(matches!(verify::whole(&older.tiles(), &vkey, Some(&new)), Err(LogError::Range { size: 3, asked: 6 })));
+    assert!(matches!(
+        verify::whole(&older.tiles(), &vkey, Some(&new)),
+        Err(LogError::RolledBack { size: 3, older: 6 })
+    ));
     let fork = older.open_copy_with(some(3, "other"));
     assert!(matches!(verify::whole(&fork.tiles(), &vkey, Some(&new)), Err(LogError::Forked { older: 6 })));
 }
