@@ -134,5 +134,9 @@ pub enum Log {
         index: u64,
     },
     /// Check everything, and say what was not checked.
-    Verify,
+    Verify {
+        /// A checkpoint that was kept: the log must begin with what it says.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
 }

@@ -53,7 +53,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Explain { id } => review::explain(places, id).map_err(of),
         Command::Log(Log::List) => review::list(places).map_err(of),
         Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
-        Command::Log(Log::Verify) => review::verify(places).map_err(of),
+        Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
             Ok(())

@@ -5,7 +5,7 @@ mod explain;
 mod list;
 mod promotion;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use artifact::failure::Failure;
 use audit::keys::HouseKeys;
@@ -32,16 +32,30 @@ struct Read {
 
 /// Reads the log of a perimeter.
 fn read(places: &Places) -> Result<Read, Failure> {
+    let (folder, keys) = place(places)?;
+    open(&folder, &keys)
+}
+
+/// Where the log of a perimeter lies, and the keys that its configuration pins.
+fn place(places: &Places) -> Result<(PathBuf, HouseKeys), Failure> {
     let path = places.config.join(keys::FILE);
     let usage = |e: String| Failure::never(Status::USAGE, e);
     let text = std::fs::read_to_string(&path)
         .map_err(|e| usage(format!("{}: {e}. `countersign keys` writes it", path.display())))?;
     let keys: HouseKeys = text.parse().map_err(|e| usage(format!("{}: {e}", path.display())))?;
     let folder = ledger::folder(&places.state);
-    if !folder.exists() {
-        return Err(usage(format!("{}: there is no log. --state says where the state is", folder.display())));
+    match (folder.try_exists(), places.state.try_exists()) {
+        (Ok(false), Ok(false)) => {
+            Err(usage(format!("{}: there is no such folder. --state says where the state is", places.state.display())))
+        }
+        // Whoever wrote keys.toml had the log's key from a keeper that had begun the log.
+        (Ok(false), _) => {
+            let next = "keys.toml pins its key, so there was one: restore the state folder from its copy, or name it with --state";
+            Err(Failure::halt("log-missing", format!("{}: there is no log. {next}", folder.display())))
+        }
+        // What can't be looked at is for the reader to name.
+        _ => Ok((folder, keys)),
     }
-    open(&folder, &keys)
 }
 
 fn open(folder: &Path, keys: &HouseKeys) -> Result<Read, Failure> {

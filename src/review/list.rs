@@ -1,13 +1,18 @@
 //! `countersign status` and `countersign log`: many entries at once.
 
+use std::path::Path;
+
 use artifact::failure::Failure;
 use artifact::{Digest, Moment};
+use audit::checkpoint::SignedCheckpoint;
+use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use serde::Serialize;
 
 use super::promotion::said;
-use super::{Read, print_json, read, short};
+use super::{Read, place, print_json, read, short};
 use crate::cli::Places;
+use crate::status::Status;
 use crate::timeline::printable;
 
 /// One promotion on a line.
@@ -134,38 +139,44 @@ struct Verified {
     origin: String,
     size: u64,
     root: String,
-    bodies: usize,
-    not_checked: &'static [&'static str],
+    bodies: u64,
+    since: Option<u64>,
+    not_checked: Vec<String>,
 }
 
-/// What `log verify` can't know by itself.
-const NOT_CHECKED: &[&str] = &[
-    "that this is the newest checkpoint: compare with one that you kept, or with the signer's",
-    "that no other log with the same key was shown to others: that needs witnesses",
-    "statements inside the bodies against the registry: countersign-verify image does that",
-];
-
-/// Verifies the whole log, and says what was not checked.
+/// Verifies the whole log, and that it begins with what a kept checkpoint says; and says what was not checked.
 ///
 /// # Errors
-/// The first thing that is not as recorded.
-pub fn verify(places: &Places) -> Result<(), Failure> {
-    let read = read(places)?;
-    let checkpoint = read.log.checkpoint();
+/// The first thing that is not as recorded; a kept checkpoint that is none of this log.
+pub fn verify(places: &Places, since: Option<&Path>) -> Result<(), Failure> {
+    let (folder, keys) = place(places)?;
+    let since = since.map(|path| kept(path, &keys)).transpose()?;
+    let found = audit::verify::whole(&folder, &keys.log, since.as_ref())?;
     let verified = Verified {
-        origin: checkpoint.origin().to_owned(),
-        size: checkpoint.size(),
-        root: checkpoint.root().to_string(),
-        bodies: read.entries.iter().filter(|e| e.body().is_some()).count(),
-        not_checked: NOT_CHECKED,
+        bodies: found.bodies(),
+        origin: found.origin,
+        size: found.size,
+        root: found.root.to_string(),
+        since: found.since,
+        not_checked: found.not_checked,
     };
     if places.json {
         return print_json(&verified);
     }
     println!("{}: {} entries, root {}", verified.origin, verified.size, verified.root);
     println!("checked: the checkpoint's signature, every tile against it, every entry, {} bodies", verified.bodies);
-    for not in verified.not_checked {
-        println!("not checked: {not}");
+    if let Some(since) = verified.since {
+        println!("checked: it begins with the {since} entries of the checkpoint that was kept");
+    }
+    for not in &verified.not_checked {
+        println!("not checked: {}", printable(not));
     }
     Ok(())
+}
+
+/// A checkpoint that somebody kept.
+fn kept(path: &Path, keys: &HouseKeys) -> Result<SignedCheckpoint, Failure> {
+    let named = |e: &dyn std::fmt::Display| format!("--since {}: {e}", path.display());
+    let note = SignedCheckpoint::read_note(path).map_err(|e| Failure::never(Status::USAGE, named(&e)))?;
+    SignedCheckpoint::open(&note, &keys.log).map_err(|e| Failure::never("since", named(&e)))
 }
