@@ -4,6 +4,7 @@ use artifact::digest::Base64;
 use artifact::dsse::{self, Envelope};
 use artifact::key::PublicKey;
 use artifact::{Digest, json};
+use audit::checkpoint::SignedCheckpoint;
 use audit::merkle::TreeHash;
 use audit::receipt::Receipt;
 use serde::Deserialize;
@@ -23,6 +24,8 @@ pub struct Verified {
     pub payload: Vec<u8>,
     /// The index of its signature's leaf in the log.
     pub index: u64,
+    /// The checkpoint that this is proved under.
+    pub checkpoint: SignedCheckpoint,
 }
 
 /// Why a bundle was not accepted.
@@ -45,6 +48,7 @@ struct Wire {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Material {
+    public_key: Hint,
     #[serde(default)]
     tlog_entries: Vec<LogEntry>,
 }
@@ -53,6 +57,8 @@ struct Material {
 #[serde(rename_all = "camelCase")]
 struct LogEntry {
     log_index: String,
+    log_id: LogId,
+    kind_version: KindVersion,
     inclusion_proof: InclusionProof,
     canonicalized_body: Base64,
 }
@@ -61,8 +67,27 @@ struct LogEntry {
 #[serde(rename_all = "camelCase")]
 struct InclusionProof {
     log_index: String,
+    root_hash: TreeHash,
+    tree_size: String,
     hashes: Vec<TreeHash>,
     checkpoint: Note,
+}
+
+#[derive(Deserialize)]
+struct Hint {
+    hint: Base64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogId {
+    key_id: Base64,
+}
+
+#[derive(Deserialize)]
+struct KindVersion {
+    kind: String,
+    version: String,
 }
 
 #[derive(Deserialize)]
@@ -134,20 +159,24 @@ pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Verified, BundleError> {
     if wire.media_type != MEDIA_TYPE {
         return Err(broken("another media type"));
     }
+    if wire.verification_material.public_key.hint.0 != trust.image.id().0.raw() {
+        return Err(broken("its hint names another key"));
+    }
     let [entry] = &wire.verification_material.tlog_entries[..] else {
         return Err(broken("not exactly one log entry"));
     };
-    let index = included(entry, &envelope, trust).map_err(BundleError::Broken)?;
-    Ok(Verified { payload: envelope.payload.0, index })
+    let (index, checkpoint) = included(entry, &envelope, trust).map_err(BundleError::Broken)?;
+    Ok(Verified { payload: envelope.payload.0, index, checkpoint })
 }
 
 /// The leaf is this signature's, and it is in the log.
-fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<u64, String> {
+fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<(u64, SignedCheckpoint), String> {
     let leaf: Leaf = json::parse_foreign("leaf", &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
     let message = Digest::of(&dsse::pae(&envelope.payload_type, &envelope.payload.0));
     let record = &leaf.spec.record;
     let same = [
         (leaf.kind == "hashedrekord" && leaf.api_version == "0.0.2", "kind"),
+        (leaf.kind == entry.kind_version.kind && leaf.api_version == entry.kind_version.version, "kind"),
         (record.data.algorithm == "SHA2_256" && record.data.digest.0 == message.raw(), "digest"),
         (envelope.signatures.iter().all(|s| s.sig == record.signature.content), "signature"),
         (record.signature.verifier.key_details == "PKIX_ECDSA_P256_SHA_256", "kind of key"),
@@ -158,10 +187,21 @@ fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<u64,
         return Err(format!("the log entry is of another signature: {what}"));
     }
     let index: u64 = entry.log_index.parse().map_err(|_| "the log index is no number".to_owned())?;
-    let checkpoint = entry.inclusion_proof.checkpoint.envelope.clone();
-    let receipt = Receipt { extra: None, index, proof: entry.inclusion_proof.hashes.clone(), checkpoint };
-    receipt.verify(&trust.log, &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
-    Ok(index)
+    let proof = &entry.inclusion_proof;
+    let receipt =
+        Receipt { extra: None, index, proof: proof.hashes.clone(), checkpoint: proof.checkpoint.envelope.clone() };
+    let checkpoint = receipt.verify(&trust.log, &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
+    // What stands beside the checkpoint says the same: stock verifiers read one or the other.
+    let beside = [
+        (entry.log_id.key_id.0 == trust.log.log_id(), "log"),
+        (proof.root_hash == *checkpoint.root(), "root"),
+        (proof.tree_size == checkpoint.size().to_string(), "size"),
+        (entry.log_index == index.to_string(), "index"),
+    ];
+    match beside.iter().find(|(same, _)| !same) {
+        None => Ok((index, checkpoint)),
+        Some((_, what)) => Err(format!("the log entry gives another {what} than its checkpoint")),
+    }
 }
 
 fn der(key: &PublicKey) -> Vec<u8> {

@@ -2,15 +2,17 @@
 
 use artifact::Digest;
 use artifact::name::{Repository, Tag};
+use artifact::oci::Manifest;
 use artifact::statement::provenance::Provenance;
 use artifact::statement::vsa::VerificationSummary;
 use artifact::statement::{Predicate as _, STATEMENT, Statement, Subject};
+use audit::checkpoint::SignedCheckpoint;
 use serde::Deserialize;
 
 use crate::bundle::{self, BundleError};
 use crate::currency;
 use crate::report::Report;
-use crate::source::Source;
+use crate::source::{Attached, Source};
 use crate::trust::Trust;
 
 /// The predicate of an image signature.
@@ -35,38 +37,77 @@ pub async fn verify(
     trust: &Trust,
 ) -> Report {
     let mut report = Report { subject: subject.to_owned(), digest: Some(*digest), ..Report::default() };
-    report.check("manifest", source.manifest(digest).await.map(|bytes| format!("{digest}, {} bytes", bytes.len())));
-    match source.bundles(digest).await {
-        Ok(bundles) => check_bundles(&mut report, &bundles, digest, trust),
-        Err(e) => report.check("signature", Err(e)),
+    match source.manifest(digest).await {
+        Ok(bytes) => check_manifest(&mut report, source, digest, &bytes),
+        Err(e) => report.unread("manifest", e),
     }
+    let proofs = match source.attached(digest).await {
+        Ok(attached) => check_bundles(&mut report, &attached, source, digest, trust),
+        Err(e) => {
+            report.unread("signature", e);
+            Vec::new()
+        }
+    };
+    report
+        .not_checked
+        .push("the legacy signatures (tags sha256-….sig and .att), which older verifiers read".to_owned());
     match tag {
-        Some((repository, tag)) => check_currency(&mut report, repository, tag, digest, trust),
+        Some(named) => check_currency(&mut report, named, digest, trust, &proofs),
         None => report.not_checked.push("currency: a digest says nothing of what is current; name a tag".to_owned()),
     }
     report.conclude();
     report
 }
 
-fn check_bundles(report: &mut Report, bundles: &[Vec<u8>], digest: &Digest, trust: &Trust) {
-    let mut foreign = 0;
+/// The manifest is one; what it lists is hashed where that costs no transfer.
+fn check_manifest(report: &mut Report, source: &Source<'_>, digest: &Digest, bytes: &[u8]) {
+    let manifest = match Manifest::parse(bytes) {
+        Ok(manifest) => manifest,
+        Err(e) => return report.check("manifest", Err(format!("{digest}: {e}"))),
+    };
+    report.check("manifest", Ok(format!("{digest}, {} bytes", bytes.len())));
+    let lists = format!("the configuration and {} layers", manifest.layers.len());
+    match source.content(&manifest) {
+        Ok(Some(size)) => report.check("content", Ok(format!("{lists}, {size} bytes"))),
+        Ok(None) => {
+            report.not_checked.push(format!("{lists}: who pulls them compares their digests with the manifest"))
+        }
+        Err(e) => report.unread("content", e),
+    }
+}
+
+/// Checks what is attached, and gives the checkpoints that the trusted key's bundles are proved under.
+fn check_bundles(
+    report: &mut Report,
+    attached: &Attached,
+    source: &Source<'_>,
+    digest: &Digest,
+    trust: &Trust,
+) -> Vec<SignedCheckpoint> {
+    let (mut foreign, mut proofs) = (0, Vec::new());
     let mut found = [("signature", None), ("provenance", None), ("verdict", None)];
-    for bytes in bundles {
-        let verified = match bundle::verify(bytes, trust) {
+    for bundle in &attached.bundles {
+        let verified = match bundle::verify(&bundle.bytes, trust) {
             Ok(verified) => verified,
             Err(BundleError::Foreign) => {
                 foreign += 1;
                 continue;
             }
             Err(BundleError::Broken(why)) => {
-                report.check("bundle", Err(format!("signed with the trusted key, and broken: {why}")));
+                let manifest = bundle.manifest;
+                report.check("bundle", Err(format!("{manifest}: signed with the trusted key, and broken: {why}")));
                 continue;
             }
         };
-        match check_statement(report, &verified, digest, trust) {
-            Ok((which, text)) => found[which].1 = Some(text),
-            Err(e) => report.check("statement", Err(e)),
+        if let Some(what) = bundle.misnamed {
+            let manifest = bundle.manifest;
+            report.check("referrers", Err(format!("the list of referrers gives another {what} for {manifest}")));
         }
+        match check_statement(report, &verified, source, digest, trust) {
+            Ok((which, text)) => found[which].1 = Some(text),
+            Err(e) => report.check("statement", Err(format!("{}: {e}", bundle.manifest))),
+        }
+        proofs.push(verified.checkpoint);
     }
     for (code, text) in found {
         report.check(code, text.ok_or_else(|| "no bundle of the trusted key".to_owned()));
@@ -74,12 +115,17 @@ fn check_bundles(report: &mut Report, bundles: &[Vec<u8>], digest: &Digest, trus
     if foreign > 0 {
         report.not_checked.push(format!("{foreign} bundles signed with other keys: they say nothing here"));
     }
+    if attached.others > 0 {
+        report.not_checked.push(format!("{} things that are attached and are no bundles", attached.others));
+    }
+    proofs
 }
 
 /// Which of the three it is, and what it says.
 fn check_statement(
     report: &mut Report,
     verified: &bundle::Verified,
+    source: &Source<'_>,
     digest: &Digest,
     trust: &Trust,
 ) -> Result<(usize, String), String> {
@@ -119,6 +165,11 @@ fn check_statement(
             if says.verifier.id != trust.verifier_id || says.verification_result != "PASSED" {
                 return Err(format!("a verdict {:?} by {:?}", says.verification_result, says.verifier.id));
             }
+            if let Source::Registry(_, repository) = source
+                && says.resource_uri != format!("{repository}@{digest}")
+            {
+                report.warnings.push(format!("a copy: the verdict is for {}", says.resource_uri));
+            }
             let rules = says.policy.digest.get("sha256").map_or("?", |d| d.get(..12).unwrap_or(d));
             Ok((2, format!("PASSED by rules {rules} at {}, {entry}", says.time_verified)))
         }
@@ -126,9 +177,15 @@ fn check_statement(
     }
 }
 
-fn check_currency(report: &mut Report, repository: &Repository, tag: &Tag, digest: &Digest, trust: &Trust) {
+fn check_currency(
+    report: &mut Report,
+    (repository, tag): (&Repository, &Tag),
+    digest: &Digest,
+    trust: &Trust,
+    proofs: &[SignedCheckpoint],
+) {
     let outcome = match trust.log_folder() {
-        Ok(Some(folder)) => currency::current(&folder, trust, repository, tag),
+        Ok(Some(folder)) => currency::current(&folder, trust, (repository, tag), proofs),
         Ok(None) => Err("the trust file names no log_source: add it, or name the image by its digest".to_owned()),
         Err(e) => Err(e),
     };

@@ -8,27 +8,40 @@ use crate::report::Report;
 use crate::trust::Trust;
 
 /// Verifies a log in a folder; with an older checkpoint, that it begins with what that one says.
-pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Report {
+///
+/// # Errors
+/// A text for a person: the older checkpoint's file can't be read.
+pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Report, String> {
     let mut report = Report { subject: folder.display().to_string(), ..Report::default() };
-    let older = since.map(|path| {
-        let note = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        SignedCheckpoint::open(&note, &trust.log).map_err(|e| format!("{}: {e}", path.display()))
-    });
-    let older = match older.transpose() {
-        Ok(older) => older,
-        Err(e) => {
-            report.check("since", Err(e));
-            report.conclude();
-            return report;
+    let mut older = None;
+    if let Some(path) = since {
+        let named = |e: &dyn std::fmt::Display| format!("--since {}: {e}", path.display());
+        let note = SignedCheckpoint::read_note(path).map_err(|e| named(&e))?;
+        match SignedCheckpoint::open(&note, &trust.log) {
+            Ok(checkpoint) => older = Some(checkpoint),
+            Err(e) => {
+                report.check("since", Err(named(&e)));
+                report.conclude();
+                return Ok(report);
+            }
         }
-    };
+    }
     match audit::verify::whole(folder, &trust.log, older.as_ref()) {
         Ok(verified) => {
             report.check("log", Ok(format!("{} entries, root {}", verified.size, verified.root)));
-            report.not_checked = verified.not_checked.iter().map(ToString::to_string).collect();
+            if let Some(since) = verified.since {
+                report
+                    .check("since", Ok(format!("it begins with the {since} entries of the checkpoint that was kept")));
+            }
+            if verified.size == 0 {
+                report
+                    .warnings
+                    .push("the log is empty: nothing but its checkpoint's signature was there to check".into());
+            }
+            report.not_checked = verified.not_checked;
         }
         Err(e) => report.check("log", Err(e.to_string())),
     }
     report.conclude();
-    report
+    Ok(report)
 }

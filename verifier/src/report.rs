@@ -31,6 +31,18 @@ pub struct Check {
     pub passed: bool,
     /// What was found.
     pub found: String,
+    /// It did not pass because somebody did not answer: another time it may.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unavailable: bool,
+}
+
+/// Why something was not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// It is not what it should be.
+    Wrong(String),
+    /// Nobody answered for now.
+    Unavailable(String),
 }
 
 impl Report {
@@ -40,7 +52,26 @@ impl Report {
         let found = match outcome {
             Ok(found) | Err(found) => found,
         };
-        self.checks.push(Check { code, passed, found });
+        self.checks.push(Check { code, passed, found, unavailable: false });
+    }
+
+    /// Notes a check that failed since something was not read.
+    pub fn unread(&mut self, code: &'static str, why: Unread) {
+        let (found, unavailable) = match why {
+            Unread::Wrong(found) => (found, false),
+            Unread::Unavailable(found) => (found, true),
+        };
+        self.checks.push(Check { code, passed: false, found, unavailable });
+    }
+
+    /// The exit status: 0 verified; 3 when nothing but silence stands in the way; 1 everything else.
+    pub fn status(&self) -> u8 {
+        let mut failed = self.checks.iter().filter(|c| !c.passed).peekable();
+        match (self.verified, failed.peek().is_some() && failed.all(|c| c.unavailable)) {
+            (true, _) => 0,
+            (false, true) => 3,
+            (false, false) => 1,
+        }
     }
 
     /// Draws the conclusion: all passed, and there was something to pass.

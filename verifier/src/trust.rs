@@ -1,11 +1,15 @@
 //! `trust.toml`: whom a verifier trusts. Holds no secret.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use artifact::key::PublicKey;
 use audit::note::Vkey;
 use registry::Hosts;
 use serde::Deserialize;
+
+/// The most bytes of the file: a few keys and names.
+const LIMIT: u64 = 1 << 20;
 
 /// Whom to trust.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,12 +43,34 @@ impl Trust {
     /// # Errors
     /// A text for a person: the file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let trust: Self = artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-        match &trust.image {
-            PublicKey::P256(_) => Ok(trust),
-            PublicKey::Ed25519(_) => Err(format!("{}: image must be an ECDSA P-256 key", path.display())),
+        let named = |e: String| format!("{}: {e}", path.display());
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(|e| named(e.to_string()))?;
+        file.take(LIMIT + 1).read_to_string(&mut text).map_err(|e| named(e.to_string()))?;
+        if text.len() as u64 > LIMIT {
+            return Err(named(format!("more than {LIMIT} bytes")));
         }
+        let trust: Self = artifact::settings::parse(&text).map_err(|e| named(e.to_string()))?;
+        trust.check().map_err(named)?;
+        Ok(trust)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let PublicKey::Ed25519(_) = &self.image {
+            return Err("image must be an ECDSA P-256 key".to_owned());
+        }
+        // As in keys.toml: who holds one key could speak for two.
+        let all: Vec<_> =
+            [&self.image, self.log.key()].into_iter().chain(&self.intake).chain(&self.comparers).collect();
+        if all.iter().enumerate().any(|(n, key)| all[..n].contains(key)) {
+            return Err("one key stands in two places; each room has its own".to_owned());
+        }
+        for (field, name) in [("verifier_id", &self.verifier_id), ("builder_id", &self.builder_id)] {
+            if name.is_empty() {
+                return Err(format!("{field} is empty: it names whom to trust"));
+            }
+        }
+        self.log_folder().map(drop)
     }
 
     /// The folder of the log.

@@ -59,9 +59,12 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(report) => {
             print(&report, cli.json);
-            ExitCode::from(if report.verified { 0 } else { 1 })
+            ExitCode::from(report.status())
         }
         Err((status, text)) => {
+            if cli.json {
+                let _ = writeln!(std::io::stdout(), "{}", serde_json::json!({"verified": false, "error": text}));
+            }
             eprintln!("countersign-verify: {text}");
             ExitCode::from(status)
         }
@@ -78,7 +81,7 @@ fn run(cli: &Cli) -> Result<Report, (u8, String)> {
         }
         Command::Log { folder, trust, since } => {
             let trust = Trust::load(trust).map_err(|e| (2, e))?;
-            Ok(log::verify(folder, &trust, since.as_deref()))
+            log::verify(folder, &trust, since.as_deref()).map_err(|e| (2, e))
         }
     }
 }
@@ -103,8 +106,12 @@ async fn check_image(reference: &Reference, trust: &Trust) -> Result<Report, (u8
         }
         Reference::Tagged(repository, tag) => {
             let found = client.manifest(repository, tag.as_str()).await.map_err(unanswered)?;
-            let (_, digest) = found.ok_or_else(|| (1, format!("{repository}:{tag}: there is no such tag")))?;
             let name = format!("{repository}:{tag}");
+            let Some((_, digest)) = found else {
+                let mut report = Report { subject: name, ..Report::default() };
+                report.check("tag", Err("the registry has no such tag".to_owned()));
+                return Ok(report);
+            };
             let source = Source::Registry(&client, repository.clone());
             image::verify(&name, &source, &digest, Some((repository, tag)), trust).await
         }
