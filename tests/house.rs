@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod bombs;
+mod corruption;
 mod crash;
 mod doors;
 mod e2e;
-mod hostile;
 mod escape;
+mod hostile;
 mod nobody;
 mod rooms;
 mod scene;

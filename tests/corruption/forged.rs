@@ -1,0 +1,110 @@
+//! Logs of any size with a key of the test's own, written with the log's own formats: large ones, forks, and what a keeper
+//! would never write.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use artifact::Moment;
+use artifact::failure::Failure;
+use artifact::key::Ed25519Key;
+use audit::checkpoint::{Checkpoint, SignedCheckpoint};
+use audit::edge::Edge;
+use audit::entry::{Body, Halted};
+use audit::leaf::{Commitment, Salt};
+use audit::merkle::TreeHash;
+use audit::note::Vkey;
+use audit::tile;
+
+pub const ORIGIN: &str = "forged.example/log";
+
+/// A log that is being made up.
+#[derive(Clone)]
+pub struct Forged {
+    seed: [u8; 32],
+    pub leaves: Vec<Vec<u8>>,
+    bodies: BTreeMap<String, Vec<u8>>,
+}
+
+impl Forged {
+    pub fn new() -> Self {
+        Self { seed: [7; 32], leaves: Vec::new(), bodies: BTreeMap::new() }
+    }
+
+    /// So many entries; every hundredth is one of ours.
+    pub fn of(size: usize) -> Self {
+        let mut forged = Self::new();
+        for n in 0..size {
+            match n % 100 {
+                0 => forged.halted(&format!("entry {n}")),
+                _ => forged.raw(&format!("{n}")),
+            }
+        }
+        forged
+    }
+
+    pub fn key(&self) -> Ed25519Key {
+        Ed25519Key::from_seed(&self.seed).unwrap()
+    }
+
+    pub fn vkey(&self) -> Vkey {
+        Vkey::new(ORIGIN, &self.key()).unwrap()
+    }
+
+    pub fn raw(&mut self, word: &str) {
+        self.leaves.push(format!(r#"{{"apiVersion":"0","kind":"k","spec":{{"n":"{word}"}}}}"#).into_bytes());
+    }
+
+    pub fn halted(&mut self, word: &str) {
+        let at = Moment::from_unix(1).unwrap();
+        let body = Body::from(Halted { failure: Failure::halt("test", word), at });
+        let mut salt = [9; 32];
+        salt[..8].copy_from_slice(&(self.leaves.len() as u64).to_be_bytes());
+        self.body(body.kind(), salt, &body.to_bytes().unwrap());
+    }
+
+    /// One of ours, by its kind, its salt and its body.
+    pub fn body(&mut self, kind: u8, salt: [u8; 32], body: &[u8]) {
+        let commitment = Commitment::to(kind, &Salt::from_raw(salt), body);
+        self.bodies.insert(commitment.digest().hex(), [&salt[..], body].concat());
+        self.leaves.push(commitment.to_bytes());
+    }
+
+    /// The checkpoint at a size.
+    pub fn checkpoint(&self, size: usize) -> SignedCheckpoint {
+        let mut edge = Edge::default();
+        for leaf in &self.leaves[..size] {
+            edge.push(TreeHash::leaf(leaf));
+        }
+        self.sign(ORIGIN, size as u64, edge.root())
+    }
+
+    pub fn sign(&self, origin: &str, size: u64, root: TreeHash) -> SignedCheckpoint {
+        SignedCheckpoint::sign(Checkpoint { origin: origin.to_owned(), size, root }, &self.key()).unwrap()
+    }
+
+    /// Writes all of it.
+    pub fn write(&self, folder: &Path) {
+        let put = |name: String, bytes: Vec<u8>| {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        };
+        let mut edge = Edge::default();
+        for leaf in &self.leaves {
+            for (level, n, hashes) in edge.push(TreeHash::leaf(leaf)) {
+                put(tile::path(level, n, tile::WIDTH), tile::hashes_to_bytes(&hashes));
+            }
+        }
+        for (level, n, hashes) in edge.partials() {
+            put(tile::path(level, n, hashes.len()), tile::hashes_to_bytes(&hashes));
+        }
+        for (n, entries) in (0..).zip(self.leaves.chunks(tile::WIDTH)) {
+            put(tile::bundle_path(n, entries.len()), tile::bundle_to_bytes(entries));
+        }
+        for (name, bytes) in &self.bodies {
+            put(format!("body/{name}"), bytes.clone());
+        }
+        put(tile::CHECKPOINT.to_owned(), self.checkpoint(self.leaves.len()).note().as_bytes().to_vec());
+    }
+}
