@@ -34,18 +34,6 @@ pub fn create_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a plain file for reading. A folder that others fill may hold a pipe, which waits for a writer, or a device, which
-/// has no end.
-///
-/// # Errors
-/// As the kernel says, and anything that is not a file.
-pub fn open_file(path: &Path) -> io::Result<File> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
-    }
-    File::open(path)
-}
-
 /// Puts a whole file in place, replacing what is there: before this returns, a reader and a power cut find the
 /// old bytes or the new ones, never a part; after it, the new ones. One writer a folder.
 ///

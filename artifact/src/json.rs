@@ -90,6 +90,14 @@ pub fn parse_canonical<T: DeserializeOwned + Serialize>(what: &'static str, byte
 /// Not JSON, a key twice at any depth, trailing bytes, or another shape.
 pub fn parse_foreign<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, JsonError> {
     let Unique(value) = serde_json::from_slice(bytes).map_err(|cause| shape(what, &cause))?;
+    shaped(what, value)
+}
+
+/// What a value that was read is, if it has that shape.
+///
+/// # Errors
+/// Another shape.
+pub fn shaped<T: DeserializeOwned>(what: &'static str, value: Value) -> Result<T, JsonError> {
     T::deserialize(Strict(value)).map_err(|cause| shape(what, &cause))
 }
 

@@ -283,7 +283,7 @@ fn document<T: DeserializeOwned>(what: &'static str, bytes: &[u8], limit: u64) -
     }
     let mut value: Value = json::parse_foreign(what, bytes)?;
     spelling::settle(what, &mut value)?;
-    Ok(T::deserialize(value).map_err(|cause| JsonError::Shape { what, cause })?)
+    Ok(json::shaped(what, value)?)
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub fn measure(rounds: usize) -> Result<(), Trouble> {
         binds: Vec::new(),
         ranges: false,
         processes: 4096,
+        memory: 1 << 30,
     };
     let runtime = Path::new("/usr/sbin/runc");
     let (mut ours, mut bare) = (Vec::new(), Vec::new());

@@ -59,7 +59,8 @@ impl BuilderRoom<'_> {
         let base = dossier.bases.iter().find(|b| b.pinned == recipe.base);
         let base = base.ok_or_else(|| Failure::never("base-missing", format!("the dossier lacks {}", recipe.base)))?;
         base.check(&dossiers).map_err(|e| Failure::of_input("base-broken", &e))?;
-        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges).map_err(|e| Failure::of_input("base-broken", &e))?;
+        unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges)
+            .map_err(|e| Failure::of_input("base-broken", &e))?;
         let ground = Ground {
             recipe: &recipe,
             source_date: dossier.source_date,

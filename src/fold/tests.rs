@@ -35,12 +35,8 @@ impl House {
         let key = || Ed25519Key::generate().unwrap();
         let (intake, comparer, image) = (key(), key(), P256Key::generate().unwrap());
         let log = Vkey::new("t.example/log", &key()).unwrap();
-        let keys = HouseKeys {
-            intake: intake.public(),
-            comparers: vec![comparer.public()],
-            log,
-            image: image.public(),
-        };
+        let keys =
+            HouseKeys { intake: intake.public(), comparers: vec![comparer.public()], log, image: image.public() };
         Self { intake, comparer, image, keys }
     }
 
@@ -85,7 +81,14 @@ impl House {
             nonce: "00".repeat(16),
         };
         let envelope = Base64(Statement::new(vec![], says).sign(key).unwrap().to_bytes());
-        Facts { promotion: self.id(word), envelope, commit_object: Base64::default(), results: vec![], dossier, at: now }
+        Facts {
+            promotion: self.id(word),
+            envelope,
+            commit_object: Base64::default(),
+            results: vec![],
+            dossier,
+            at: now,
+        }
     }
 
     fn rebuild(&self, word: &str) -> Rebuild {

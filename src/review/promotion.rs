@@ -92,7 +92,13 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
             level = Some(rebuild.level.to_string());
         }
         let after = history.last().map_or(0, |before| body.at().seconds_since(before.at));
-        history.push(Step { index: entry.index, at: body.at(), after, kind: body.name(), what: said(read, entry.index, body) });
+        history.push(Step {
+            index: entry.index,
+            at: body.at(),
+            after,
+            kind: body.name(),
+            what: said(read, entry.index, body),
+        });
     }
     Shown {
         promotion: opened.promotion.0,

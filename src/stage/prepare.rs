@@ -92,10 +92,8 @@ fn record(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, asked: &Ask) -
 
 /// The facts must be those of this very job; what else they say is judged later.
 fn check(ledger: &Ledger, asked: &Ask, envelope: &[u8]) -> Result<(), Failure> {
-    let signed = artifact::statement::Signed::<artifact::statement::facts::Facts>::open(
-        envelope,
-        [&ledger.keys().intake],
-    );
+    let signed =
+        artifact::statement::Signed::<artifact::statement::facts::Facts>::open(envelope, [&ledger.keys().intake]);
     let signed = signed.map_err(|e| Failure::halt("facts-not-signed", format!("intake answered facts that {e}")))?;
     let says = signed.says();
     let (wanted, same_dossier) = match asked {
