@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use artifact::failure::Failure;
 use artifact::recipe::{OUT, Recipe, SOURCE};
-use hardening::bundle::{Bind, Bundle, Ended};
+use hardening::bundle::{Bind, Bundle, Ended, SandboxError};
 use rustix::thread::CpuSet;
 
 use crate::checkout::Order;
@@ -114,11 +114,11 @@ impl Setting {
         }
     }
 
-    /// Runs the recipe's steps.
+    /// Runs the recipe's steps, and says what the sandbox was found to enforce before them.
     ///
     /// # Errors
     /// A step that failed or took too long; or no sandbox.
-    pub fn run(&self, ground: &Ground<'_>, runtime: &Path) -> Result<(), Failure> {
+    pub fn run(&self, ground: &Ground<'_>, runtime: &Path) -> Result<Vec<String>, Failure> {
         let everywhere = rustix::thread::sched_getaffinity(None).map_err(|e| Failure::later("no-processors", e))?;
         if self.one_cpu {
             let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| everywhere.is_set(*cpu)).unwrap_or(0);
@@ -129,7 +129,12 @@ impl Setting {
         let name = format!("countersign-{}", self.name);
         let ended = self.bundle(ground).run(runtime, &name, &script(ground.recipe), ground.limit);
         rustix::thread::sched_setaffinity(None, &everywhere).map_err(|e| Failure::later("no-processors", e))?;
-        self.judge(ground, &ended.map_err(|e| Failure::later("sandbox-unavailable", e))?)
+        let ended = ended.map_err(|e| match &e {
+            SandboxError::NotAsAsked(_) => Failure::later("sandbox-not-as-asked", e),
+            SandboxError::Io { .. } => Failure::later("sandbox-unavailable", e),
+        })?;
+        self.judge(ground, &ended)?;
+        Ok(ended.enforced)
     }
 
     fn judge(&self, ground: &Ground<'_>, ended: &Ended) -> Result<(), Failure> {

@@ -6,14 +6,14 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use serde_json::{Value, json};
 
-use crate::denied;
+use crate::{denied, readback};
 
 /// How much of the end of a run's output is kept, in bytes: enough for the last lines of a failing build.
 const TAIL: usize = 16 << 10;
@@ -69,8 +69,10 @@ pub struct Bundle {
 pub struct Ended {
     /// The exit status; `None` when it took too long and was stopped.
     pub status: Option<i32>,
-    /// The end of what it printed on either stream.
+    /// The end of what the script printed on either stream.
     pub tail: String,
+    /// What was asked for and found inside, before the script ran.
+    pub enforced: Vec<String>,
 }
 
 /// Why the sandbox could not be had.
@@ -91,10 +93,11 @@ pub enum SandboxError {
 }
 
 impl Bundle {
-    /// Runs a script with `/bin/sh -e`.
+    /// Starts the sandbox, compares what is there inside it with what was asked for, and only then has it run a script
+    /// with `/bin/sh -e`.
     ///
     /// # Errors
-    /// When the runtime can't be started.
+    /// When the runtime can't be started, or anything is not as asked: then nothing of the script was run.
     pub fn run(&self, runtime: &Path, name: &str, script: &str, limit: Duration) -> Result<Ended, SandboxError> {
         let io = |what: &str| {
             let what = what.to_owned();
@@ -105,6 +108,7 @@ impl Bundle {
         fs::write(self.folder.join("config.json"), config).map_err(io("writing the bundle"))?;
         let (output, input) = io::pipe().map_err(io("making a pipe"))?;
         let errors = input.try_clone().map_err(io("making a pipe"))?;
+        let (asked, go) = io::pipe().map_err(io("making a pipe"))?;
         let mut command = Command::new(runtime);
         command
             .arg("--root")
@@ -112,28 +116,44 @@ impl Bundle {
             .args(["run", "--no-new-keyring", "--bundle"])
             .arg(&self.folder)
             .arg(name);
-        command.stdin(Stdio::null()).stdout(input).stderr(errors);
+        command.stdin(asked).stdout(input).stderr(errors);
         let mut child = command.spawn().map_err(io("starting the runtime"))?;
         drop(command);
-        let tail = std::thread::spawn(move || read_tail(output));
+        let (told, answers) = mpsc::channel();
+        let tail = std::thread::spawn(move || {
+            let mut output = output;
+            let (answers, rest) = readback::listen(&mut output);
+            let _ = told.send(answers);
+            read_tail(rest.chain(output))
+        });
         let (sender, ended) = mpsc::channel();
         let waiter = std::thread::spawn(move || {
             let _ = sender.send(child.wait());
         });
-        let status = ended.recv_timeout(limit).ok();
+        let enforced = match answers.recv_timeout(readback::PATIENCE) {
+            Ok(answers) => answers.and_then(|answers| self.compare(&answers)),
+            Err(_) => Err(SandboxError::NotAsAsked("it did not answer".to_owned())),
+        };
+        let status = match &enforced {
+            Ok(_) => {
+                // A sandbox that ended by itself is found below.
+                let _ = readback::let_go(go);
+                ended.recv_timeout(limit).ok()
+            }
+            Err(_) => {
+                // At the end of its input, which nothing was written to, it ends.
+                drop(go);
+                None
+            }
+        };
         // Whatever is left, of a run that took too long above all: the room is the first process of its pid namespace,
         // so every other process in it is the sandbox's.
         sweep();
         let _ = waiter.join();
         let tail = tail.join().unwrap_or_default();
         let _ = fs::remove_dir_all(self.folder.join("state"));
-        match status {
-            Some(status) => {
-                let status = status.map_err(io("waiting for the runtime"))?;
-                Ok(Ended { status: Some(status.code().unwrap_or(255)), tail })
-            }
-            None => Ok(Ended { status: None, tail }),
-        }
+        let (enforced, status) = (enforced?, status.transpose().map_err(io("waiting for the runtime"))?);
+        Ok(Ended { status: status.map(|status| status.code().unwrap_or(255)), tail, enforced })
     }
 
     fn config(&self, script: &str) -> Value {
@@ -147,7 +167,7 @@ impl Bundle {
             "process": {
                 "terminal": false,
                 "user": {"uid": 0, "gid": 0, "umask": self.umask},
-                "args": ["/bin/sh", "-e", "-c", script],
+                "args": ["/bin/sh", "-e", "-c", readback::FIRST, "sh", script],
                 "env": self.env,
                 "cwd": self.cwd,
                 "noNewPrivileges": true,

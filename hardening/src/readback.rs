@@ -1,6 +1,9 @@
-//! What is read back from inside a sandbox before a recipe runs: runtimes ignore some fields in silence.
+//! What is read back from inside a sandbox before a recipe runs in it: runtimes ignore some fields in silence.
+//!
+//! The sandbox's own first process answers, and then waits for a word: so what was looked at is what the recipe gets, and no
+//! second start is needed.
 
-use std::path::Path;
+use std::io::{self, Read, Write as _};
 use std::time::Duration;
 
 use crate::bundle::{Bundle, SandboxError};
@@ -8,8 +11,21 @@ use crate::bundle::{Bundle, SandboxError};
 /// The bundle's capabilities as the kernel's mask.
 const CAPABILITY_MASK: &str = "00000000800000fb";
 
-/// Asked by a shell's own words alone: a base may hold nothing else.
-const QUESTIONS: &str = r#"
+/// How long a start may take until everything is answered.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most bytes of answers: a hundred times what a shell says.
+const ANSWERS: usize = 64 << 10;
+
+/// The line after the last answer.
+const END: &str = "countersign: answered\n";
+
+/// The word that lets the recipe begin.
+const GO: &[u8] = b"go\n";
+
+/// What the first process does; its first argument is the recipe. Asked by a shell's own words alone: a base may hold
+/// nothing else. In subshells, so that no variable of the recipe's is another afterwards.
+pub(crate) const FIRST: &str = r#"(
 while read -r name first rest; do
   case "$name" in Uid:|NoNewPrivs:|Seccomp:|CapEff:|CapBnd:) echo "$name $first" ;; esac
 done < /proc/self/status
@@ -37,19 +53,42 @@ routes=none
 while read -r interface rest; do case "$interface" in Iface) ;; *) routes="$interface" ;; esac; done < /proc/net/route
 echo "network $routes"
 echo "pid $$"
+echo "countersign: answered"
+)
+( read -r go; [ "$go" = go ] )
+exec </dev/null
+exec /bin/sh -e -c "$1"
 "#;
 
-impl Bundle {
-    /// Starts the sandbox for nothing but questions, and compares every answer with what was asked for.
-    ///
-    /// # Errors
-    /// When the runtime can't be started, or anything is not as asked.
-    pub fn read_back(&self, runtime: &Path, name: &str) -> Result<Vec<String>, SandboxError> {
-        let ended = self.run(runtime, name, QUESTIONS, Duration::from_secs(60))?;
-        if ended.status != Some(0) {
-            return Err(SandboxError::NotAsAsked(format!("it did not start: {}", ended.tail.trim_end())));
+/// Reads until the answers end. What came after them is given back.
+pub(crate) fn listen(from: &mut impl Read) -> (Result<String, SandboxError>, io::Cursor<Vec<u8>>) {
+    let mut heard = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        if let Some(at) = heard.windows(END.len()).position(|window| window == END.as_bytes()) {
+            let rest = heard.split_off(at + END.len());
+            heard.truncate(at);
+            return (Ok(String::from_utf8_lossy(&heard).into_owned()), io::Cursor::new(rest));
         }
-        let answers: Vec<&str> = ended.tail.lines().collect();
+        match from.read(&mut piece) {
+            Ok(n @ 1..) if heard.len() < ANSWERS => heard.extend_from_slice(&piece[..n]),
+            _ => {
+                let said = String::from_utf8_lossy(&heard).trim_end().to_owned();
+                return (Err(SandboxError::NotAsAsked(format!("it did not start: {said}"))), io::Cursor::default());
+            }
+        }
+    }
+}
+
+/// Lets the recipe begin.
+pub(crate) fn let_go(mut to: io::PipeWriter) -> io::Result<()> {
+    to.write_all(GO)
+}
+
+impl Bundle {
+    /// Compares every answer with what was asked for, and says what that was.
+    pub(crate) fn compare(&self, answers: &str) -> Result<Vec<String>, SandboxError> {
+        let answers: Vec<&str> = answers.lines().collect();
         let env = |name: &str| self.env.iter().find_map(|e| e.strip_prefix(&format!("{name}="))).unwrap_or_default();
         let expected = [
             ("no_new_privs", "NoNewPrivs: 1".to_owned()),
