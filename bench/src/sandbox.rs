@@ -1,7 +1,7 @@
 //! One start of the sandbox, with everything that is asked back from inside it, against the bare runtime on the same bundle.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,8 @@ use demo::base::Base;
 use demo::command::run;
 use demo::trouble::{During as _, Trouble};
 use hardening::bundle::Bundle;
+use nix::sched::{CloneFlags, unshare};
+use serde_json::{Value, json};
 
 use crate::measure::{median, ratio, seconds};
 
@@ -39,16 +41,19 @@ pub fn measure(rounds: usize) -> Result<(), Trouble> {
         processes: 4096,
         memory: 1 << 30,
     };
+    // As in the builder room: an empty network. This process has none from here on.
+    unshare(CloneFlags::CLONE_NEWNET).map_err(Trouble::wrong)?;
     let runtime = Path::new("/usr/sbin/runc");
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for number in 0..rounds * STARTS {
         let start = Instant::now();
         bundle.run(runtime, &format!("ours-{number}"), "true", LIMIT).map_err(Trouble::wrong)?;
         ours.push(seconds(start.elapsed()));
+        let plain = plain(&bundle.folder)?;
         let mut command = Command::new(runtime);
-        command.arg("--root").arg(bundle.folder.join("bare")).args(["run", "--no-new-keyring", "--bundle"]);
+        command.arg("--root").arg(plain.join("state")).args(["run", "--no-new-keyring", "--bundle"]);
         let start = Instant::now();
-        run(command.arg(&bundle.folder).arg(format!("bare-{number}")))?;
+        run(command.arg(&plain).arg(format!("bare-{number}")))?;
         bare.push(seconds(start.elapsed()));
     }
     println!("\nsandbox, start to end, median of {}", ours.len());
@@ -59,6 +64,17 @@ pub fn measure(rounds: usize) -> Result<(), Trouble> {
         ratio(&ours, &bare)
     );
     Ok(())
+}
+
+/// The same bundle, whose first process does nothing else than what is measured.
+fn plain(bundle: &Path) -> Result<PathBuf, Trouble> {
+    let config = fs::read(bundle.join("config.json")).during("the bundle")?;
+    let mut config: Value = serde_json::from_slice(&config).map_err(Trouble::wrong)?;
+    config["process"]["args"] = json!(["/bin/sh", "-e", "-c", "true"]);
+    let plain = bundle.with_extension("plain");
+    fs::create_dir_all(&plain).during("a bundle")?;
+    fs::write(plain.join("config.json"), config.to_string()).during("a bundle")?;
+    Ok(plain)
 }
 
 fn unpack(rootfs: &Path) -> Result<(), Trouble> {
