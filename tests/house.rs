@@ -4,13 +4,18 @@
 mod bombs;
 mod corruption;
 mod crash;
+mod disk;
 mod doors;
 mod e2e;
 mod escape;
 mod hostile;
+mod layers;
 mod nobody;
+mod peers;
+mod random;
 mod rooms;
 mod scene;
+mod unpacked;
 mod vectors;
 mod walls;
 

@@ -152,6 +152,9 @@ impl Flattener {
                 if hidden.contains(parent) {
                     return refused("it stands below what its own layer takes away");
                 }
+                if own.get(parent) == Some(&false) {
+                    return refused("it stands below something that is no folder");
+                }
             }
             let Some((folder, name)) = whiteout(&entry.path) else {
                 let is_folder = entry.kind == EntryKind::Folder;
@@ -164,8 +167,8 @@ impl Flattener {
                     }
                 }
                 implied.remove(&entry.path[..]);
-                if own.insert(&entry.path, is_folder) == Some(false) && is_folder {
-                    return refused("a file, and then a folder, in one layer");
+                if own.insert(&entry.path, is_folder).is_some_and(|before| before != is_folder) {
+                    return refused("a folder, and something else, by one name in one layer");
                 }
                 continue;
             };

@@ -60,7 +60,10 @@ fn whiteouts_hide_what_is_below_and_nothing_of_their_own_layer() {
 #[test]
 fn a_whiteout_that_runtimes_would_read_differently_is_refused() {
     let below: &[&str] = &["a/", "a/x=1", "b=1", "l->a"];
-    let differ: [&[&str]; 13] = [
+    let differ: [&[&str]; 16] = [
+        &["d/", "d/e/", "d=2"],
+        &["d/e=1", "d=2"],
+        &["a=2", "a/n/.wh.x="],
         &["a=2", "a/"],
         &["a/n/z=2", "a/.wh..wh..opq="],
         &["b2=>b", ".wh.b="],
