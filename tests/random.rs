@@ -90,7 +90,10 @@ impl Model {
         let folders = self.things.iter().filter(|(_, thing)| thing.folder).map(|(path, _)| path.clone() + "/");
         let folders: Vec<String> = folders.chain([String::new()]).collect();
         let mut path = dice.one(&folders) + dice.one(&NAMES);
-        if dice.roll(6) == 0 && !self.things.contains_key(&path) {
+        // In a set-group-id folder each folder wants an entry of its own.
+        let above = path.rsplit_once('/').and_then(|(folder, _)| self.things.get(folder));
+        let setgid = above.is_some_and(|thing| thing.mode & 0o2000 != 0);
+        if dice.roll(6) == 0 && !setgid && !self.things.contains_key(&path) {
             path = path + "/" + dice.one(&NAMES);
         }
         let hidden = parents(path.as_bytes()).any(|parent| layer.hidden.iter().any(|h| h.as_bytes() == parent));

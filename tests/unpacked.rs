@@ -165,7 +165,10 @@ fn what_other_readers_take_differently_is_refused() {
     let null = entry("a", tar::EntryType::Char, |header| {
         (header.set_device_major(0).unwrap(), header.set_device_minor(0).unwrap());
     });
+    let group = entry("d/", tar::EntryType::Directory, |header| (header.set_mode(0o2755), header.set_gid(0)).0);
     let mut cases = vec![
+        // These two make `d/e` in `d`, so it inherits the bit; whoever unpacks the second layer by itself does not.
+        ("an implied folder in a set-group-id one", layers(&[&[group], &[file("d/e/f")]]), "a set-group-id folder"),
         // GNU tar, libarchive and Rust's tar read `passwd`; Go reads `etc/passwd`.
         ("a prefix in a GNU header", layers(&[&[prefixed(b"ustar  \0")]]), "readers disagree"),
         ("a prefix after another version", layers(&[&[prefixed(b"ustar\0\0\0")]]), "readers disagree"),

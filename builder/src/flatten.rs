@@ -58,6 +58,8 @@ pub struct Flattener {
     tree: Tree,
     budget: Budget,
     groups: u64,
+    /// Folders of the layer at hand that no entry has described so far, in a set-group-id folder.
+    inherited: BTreeSet<Vec<u8>>,
 }
 
 impl Flattener {
@@ -68,7 +70,7 @@ impl Flattener {
 
     /// The same, with limits of its own.
     pub fn within(scratch: &Scratch, budget: Budget) -> Self {
-        Self { scratch: scratch.clone(), tree: Tree::new(), budget, groups: 0 }
+        Self { scratch: scratch.clone(), tree: Tree::new(), budget, groups: 0, inherited: BTreeSet::new() }
     }
 
     /// Lays the next layer on top, and gives its digest before compression.
@@ -93,7 +95,11 @@ impl Flattener {
                 self.place(entry)?;
             }
         }
-        Ok(found)
+        // The kernel gives such a folder the group and the bit, unless it is made where its parent is not.
+        match self.inherited.first() {
+            Some(path) => Err(place(path, "a set-group-id folder above it, and no entry that describes it")),
+            None => Ok(found),
+        }
     }
 
     /// As [`Flattener::apply`], for a blob of a store; its own digest is checked as well.
@@ -203,14 +209,22 @@ impl Flattener {
 
     fn place(&mut self, entry: Entry) -> Result<(), FlattenError> {
         let mut missing = Vec::new();
+        let setgid = |node: &Node| node.mode & 0o2000 != 0;
+        let mut inherits = self.tree.get(&b""[..]).is_some_and(setgid);
         for parent in tree::parents(&entry.path) {
-            match self.tree.get(parent).map(|node| &node.kind) {
-                Some(Kind::Folder) => {}
-                None => missing.push(parent.to_vec()),
+            match self.tree.get(parent) {
+                Some(node) if node.kind == Kind::Folder => inherits = setgid(node),
+                None => {
+                    if inherits {
+                        self.inherited.insert(parent.to_vec());
+                    }
+                    missing.push(parent.to_vec());
+                }
                 // Docker would follow a link, and Podman would replace it.
                 Some(_) => return Err(place(&entry.path, "it stands below something that is no folder")),
             }
         }
+        self.inherited.remove(&entry.path);
         for parent in missing {
             self.budget.entry(parent.len())?;
             self.tree.insert(parent, Node::implied());

@@ -213,6 +213,8 @@ impl Extras {
         for (key, value) in self.records.iter().flatten() {
             match key.strip_prefix(XATTR) {
                 Some(name) if name.starts_with(RECORD) => return Err("an attribute that Linux does not have"),
+                // What is unpacked below inherits it, so the order of entries would decide who may read what.
+                Some(b"system.posix_acl_default") => return Err("a default access list"),
                 Some(name) => attributes.insert(name.to_vec(), value.clone()),
                 None if KNOWN.contains(&&key[..]) => continue,
                 None if key == b"hdrcharset" && value == b"BINARY" => continue,

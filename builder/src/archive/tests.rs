@@ -55,6 +55,7 @@ fn hostile_archives_are_refused_with_short_errors() {
         block(b"f", b'z', b""),
         block(b"f", b'7', b""),
         block(b"f", b'3', b""),
+        [block(b"h", b'x', b"42 SCHILY.xattr.system.posix_acl_default=\n"), block(b"d", b'5', b"")].concat(),
         block(b"h", b'x', b"26 hdrcharset=ISO-IR 8859\n"),
         block(b"h", b'g', b"10 path=a\n"),
         block(b"h", b'x', b"99 path=a\n"),

@@ -86,6 +86,31 @@ fn a_whiteout_that_runtimes_would_read_differently_is_refused() {
     assert_eq!(flat(&[below, &["l/", "l/.wh..wh..opq=", "l/y=2"]]).unwrap()[3..], ["l/", "l/y=2#0"]);
 }
 
+/// The kernel lets what is made in a set-group-id folder inherit it; who unpacks a layer beside the others makes it
+/// elsewhere.
+#[test]
+fn a_folder_that_is_implied_in_a_set_group_id_folder_is_refused_unless_it_is_described_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let scratch = Scratch::new(folder.path()).unwrap();
+    let apply = |entries: &[(&str, u32)]| {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, mode) in entries {
+            let mut header = tar::Header::new_ustar();
+            (header.set_mode(*mode), header.set_size(0));
+            if path.ends_with('/') {
+                header.set_entry_type(tar::EntryType::Directory);
+            }
+            builder.append_data(&mut header, path, &b""[..]).unwrap();
+        }
+        Flattener::new(&scratch).apply(&builder.into_inner().unwrap()[..], "", None).map_err(|e| e.to_string())
+    };
+    for refused in [&[("d/", 0o2755), ("d/e/f", 0o644)][..], &[("./", 0o2755), ("e/f", 0o644)]] {
+        assert!(apply(refused).unwrap_err().contains("a set-group-id folder above it"), "{refused:?}");
+    }
+    assert!(apply(&[("d/", 0o2755), ("d/e/f", 0o644), ("d/e/", 0o755)]).is_ok());
+    assert!(apply(&[("d/e/f", 0o644), ("d/", 0o2755)]).is_ok());
+}
+
 #[test]
 fn what_comes_later_replaces_what_was_there() {
     assert_eq!(flat(&[&["a=1", "a=2"], &["a=3"]]).unwrap(), ["a=3#0"]);
