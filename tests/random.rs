@@ -149,7 +149,8 @@ impl Model {
         if kind.is_file() && root && dice.roll(4) == 0 {
             thing.attributes.push(("security.capability", &CAPABILITY));
         }
-        if kind.is_file() && dice.roll(5) == 0 {
+        // Only root may give one to a file that nobody may write.
+        if kind.is_file() && (root || thing.mode & 0o200 != 0) && dice.roll(5) == 0 {
             thing.attributes.push(("user.note", b"a=b\nc"));
         }
         let content = match kind.is_file() {
@@ -163,7 +164,8 @@ impl Model {
                 return tar.append_link(header, &path, target).unwrap();
             }
             if kind.is_character_special() || kind.is_block_special() {
-                (header.set_device_major(1).unwrap(), header.set_device_minor(minor).unwrap());
+                header.set_device_major(1).unwrap();
+                header.set_device_minor(minor).unwrap();
             }
             header.set_size(content.len() as u64);
             tar.append_data(header, &path, content.as_bytes()).unwrap();
@@ -182,10 +184,12 @@ impl Model {
     ) {
         let records: Vec<_> = thing.attributes.iter().map(|(n, v)| (format!("SCHILY.xattr.{n}"), *v)).collect();
         layer.tar.append_pax_extensions(records.iter().map(|(n, v)| (n.as_str(), *v))).unwrap();
-        let mut header = if path.len() % 2 == 0 { tar::Header::new_ustar() } else { tar::Header::new_gnu() };
+        let mut header = if path.len().is_multiple_of(2) { tar::Header::new_ustar() } else { tar::Header::new_gnu() };
         header.set_entry_type(kind);
         header.set_mode(if thing.symlink { 0o777 } else { thing.mode });
-        (header.set_uid(thing.owner.0), header.set_gid(thing.owner.1), header.set_size(0));
+        header.set_uid(thing.owner.0);
+        header.set_gid(thing.owner.1);
+        header.set_size(0);
         header.set_mtime(1_600_000_000);
         append(&mut header, &mut layer.tar);
     }
@@ -218,7 +222,8 @@ impl Model {
 
     fn special(&self, layer: &mut Layer, path: &str) {
         let mut header = tar::Header::new_ustar();
-        (header.set_size(0), header.set_mode(0));
+        header.set_size(0);
+        header.set_mode(0);
         layer.tar.append_data(&mut header, path, &b""[..]).unwrap();
         layer.words += &format!("  {path}\n");
     }

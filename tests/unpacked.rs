@@ -79,7 +79,10 @@ fn entry(path: &str, kind: tar::EntryType, change: impl FnOnce(&mut tar::Header)
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(kind);
     header.set_path(path).unwrap();
-    (header.set_mode(0o755), header.set_uid(0), header.set_gid(0), header.set_mtime(1));
+    header.set_mode(0o755);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
     let content = if kind.is_file() { path.as_bytes() } else { b"" };
     header.set_size(content.len() as u64);
     change(&mut header);
@@ -125,7 +128,8 @@ fn layers(of: &[&[Vec<u8>]]) -> Vec<Vec<u8>> {
 fn what_umoci_and_containerd_unpack_differently_is_refused() {
     let setuid = |path: &str, target: &str| {
         entry(path, tar::EntryType::Link, |header| {
-            (header.set_link_name(target).unwrap(), header.set_mode(0o4755));
+            header.set_link_name(target).unwrap();
+            header.set_mode(0o4755);
         })
     };
     let capable = [b"SCHILY.xattr.security.capability=".as_slice(), &CAPABILITY].concat();
@@ -159,11 +163,13 @@ fn what_other_readers_take_differently_is_refused() {
     let prefixed = |magic: &'static [u8]| {
         entry("passwd", tar::EntryType::Regular, move |header| {
             let bytes = header.as_mut_bytes();
-            (bytes[257..265].copy_from_slice(magic), bytes[345..348].copy_from_slice(b"etc"));
+            bytes[257..265].copy_from_slice(magic);
+            bytes[345..348].copy_from_slice(b"etc");
         })
     };
     let null = entry("a", tar::EntryType::Char, |header| {
-        (header.set_device_major(0).unwrap(), header.set_device_minor(0).unwrap());
+        header.set_device_major(0).unwrap();
+        header.set_device_minor(0).unwrap();
     });
     let group = entry("d/", tar::EntryType::Directory, |header| (header.set_mode(0o2755), header.set_gid(0)).0);
     let mut cases = vec![

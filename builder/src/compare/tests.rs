@@ -128,3 +128,33 @@ fn what_gives_rights_is_listed_first_and_the_rest_is_counted() {
     let listed = found.listed();
     assert_eq!((listed.len(), &listed[0].path[..]), (LISTED, "z"));
 }
+
+#[test]
+fn a_configuration_that_runs_differently_is_told_and_empty_words_are_not() {
+    let parse = |config: &str| {
+        let whole = r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":"#;
+        ImageConfig::parse(format!("{whole}{config}}}").as_bytes()).unwrap()
+    };
+    let told = |ours: &str, theirs: &str| {
+        let mut found = Differences::default();
+        configs(&parse(ours), &parse(theirs), &mut found);
+        found.listed().into_iter().map(|d| d.path).collect::<Vec<_>>()
+    };
+    for (ours, theirs, name) in [
+        (r#"{"Env":["A=1","B=2"]}"#, r#"{"Env":["B=2","A=1"]}"#, "Env"),
+        (r#"{"Env":["A=1","A=2"]}"#, r#"{"Env":["A=2"]}"#, "Env"),
+        (r#"{"Cmd":["a","b"]}"#, r#"{"Cmd":["a b"]}"#, "Cmd"),
+        (r#"{"User":"0"}"#, "{}", "User"),
+        (r#"{"Volumes":{"/d":{}}}"#, r#"{"Volumes":{}}"#, "Volumes"),
+        (r#"{"ExposedPorts":{"1/tcp":{}}}"#, r#"{"ExposedPorts":{"1/udp":{}}}"#, "ExposedPorts"),
+        (r#"{"Healthcheck":{"Test":["NONE"]}}"#, "{}", "Healthcheck"),
+        (r#"{"ArgsEscaped":true}"#, "{}", "ArgsEscaped"),
+        (r#"{"OnBuild":["RUN x"]}"#, "{}", "OnBuild"),
+        (r#"{"Shell":["/bin/sh"]}"#, "{}", "Shell"),
+        (r#"{"Whatever":1}"#, r#"{"Whatever":2}"#, "Whatever"),
+    ] {
+        assert_eq!(told(ours, theirs), [format!("config.{name}")]);
+    }
+    let empty = r#"{"Env":null,"Cmd":[],"Volumes":null,"Labels":{},"ArgsEscaped":false,"OnBuild":null,"User":""}"#;
+    assert!(told(empty, "{}").is_empty() && told("{}", "null").is_empty());
+}

@@ -96,7 +96,8 @@ fn a_folder_that_is_implied_in_a_set_group_id_folder_is_refused_unless_it_is_des
         let mut builder = tar::Builder::new(Vec::new());
         for (path, mode) in entries {
             let mut header = tar::Header::new_ustar();
-            (header.set_mode(*mode), header.set_size(0));
+            header.set_mode(*mode);
+            header.set_size(0);
             if path.ends_with('/') {
                 header.set_entry_type(tar::EntryType::Directory);
             }
@@ -137,7 +138,10 @@ fn a_hard_link_that_says_something_else_than_its_file_is_refused() {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, (mode, uid, capability)) in [("file", file), ("link", link)] {
             let mut header = tar::Header::new_ustar();
-            (header.set_mode(mode), header.set_uid(uid), header.set_gid(uid), header.set_size(0));
+            header.set_mode(mode);
+            header.set_uid(uid);
+            header.set_gid(uid);
+            header.set_size(0);
             if !capability.is_empty() {
                 builder.append_pax_extensions([("SCHILY.xattr.security.capability", capability)]).unwrap();
             }
