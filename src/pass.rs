@@ -34,9 +34,10 @@ pub fn project(
     project: &ProjectName,
     commit: Option<&CommitId>,
 ) -> Result<Ended, Failure> {
-    if let Some(id) = ledger.fold().unfinished(project) {
-        resume(pass, ledger, &id)?;
-    }
+    let waiting = match ledger.fold().unfinished(project) {
+        Some(id) => resume(pass, ledger, &id)?.map(|failure| (id, failure)),
+        None => None,
+    };
     let sighting = prepare::look(pass, project, commit)?;
     let Some(evidence) = sighting.evidence else {
         let text = format!("{project}: {} on {} waits for a signed test result", sighting.commit, sighting.branch);
@@ -44,19 +45,24 @@ pub fn project(
         return Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: None, outcome: None });
     };
     let id = open(pass, ledger, project, &sighting, evidence)?;
+    if let Some((_, failure)) = waiting.filter(|(waiting, _)| *waiting == id) {
+        // It was tried a moment ago.
+        return Err(failure);
+    }
     let outcome = pipeline::promote(pass, ledger, &id)?;
     Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: Some(id), outcome: Some(outcome) })
 }
 
-/// Goes on with what was interrupted. What can't go on for now keeps a newer commit from nothing, unless it is signed.
-fn resume(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<(), Failure> {
+/// Goes on with what was interrupted, and says why it has to wait. What can't go on for now keeps a newer commit from
+/// nothing, unless it is signed.
+fn resume(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<Option<Failure>, Failure> {
     pass.house.timeline.line("coordinator", &format!("going on with {id}"));
     match pipeline::promote(pass, ledger, id) {
         Err(failure) if failure.retry == Retry::Later && !ledger.promotion(id)?.signed => {
             pass.house.timeline.line("coordinator", &format!("it waits: {failure}"));
-            Ok(())
+            Ok(Some(failure))
         }
-        ended => ended.map(drop),
+        ended => ended.map(|_| None),
     }
 }
 
