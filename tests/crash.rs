@@ -17,6 +17,7 @@ use artifact::CommitId;
 use demo::registry::Registry;
 
 use self::tracer::{Call, End, Fate};
+use crate::random::Dice;
 use crate::scene::Scene;
 
 /// The rounds of a sample: some three minutes of two cores.
@@ -101,13 +102,13 @@ fn faults() -> Vec<Fault> {
         assert!(calls.keys().any(|call| call.binary == binary), "no call of {binary} was seen");
     }
     let seed = std::env::var("COUNTERSIGN_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let mut random = Random(seed);
+    let mut random = Dice(seed);
     let mut faults = Vec::new();
     for (call, count) in &calls {
         for fate in Fate::ALL {
             faults.push(Fault { call: call.clone(), which: 0, fate });
             if *count > 1 {
-                faults.push(Fault { call: call.clone(), which: 1 + random.below(count - 1), fate });
+                faults.push(Fault { call: call.clone(), which: 1 + random.roll(count - 1), fate });
             }
         }
     }
@@ -116,7 +117,7 @@ fn faults() -> Vec<Fault> {
         eprintln!("{} kinds of calls, {all} rounds", calls.len());
         return faults;
     }
-    let sample = (0..SAMPLE.min(all)).map(|_| faults.swap_remove(random.below(faults.len()))).collect();
+    let sample = (0..SAMPLE.min(all)).map(|_| faults.swap_remove(random.roll(faults.len()))).collect();
     eprintln!("{} kinds of calls, {SAMPLE} of {all} rounds, seed {seed}", calls.len());
     sample
 }
@@ -218,15 +219,13 @@ fn poll(production: &Registry, over: &AtomicBool) -> Result<(), String> {
     Ok(())
 }
 
-/// Numbers that a seed decides (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
+/// One pass, in which the first process of a binary is killed at its first call. Whether there was one.
+pub fn lose(scene: &Scene, binary: &str) -> bool {
+    let mut lost = false;
+    tracer::run(&scene.world.perimeter.command(&["once"]), scene.world.perimeter.state(), &mut |call| {
+        let now = !lost && call.binary == binary;
+        lost |= now;
+        now.then_some(Fate::Killed)
+    });
+    lost
 }

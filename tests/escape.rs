@@ -8,6 +8,8 @@ use std::fs;
 
 use hostile::Hostile;
 
+use crate::crash::lose;
+
 /// Limits that are reached in no time and hurt nobody.
 const NARROW: &str = "memory_mib = 128\noutput_mib = 64\nprocesses = 64\nminutes = 0\nseconds = 60\n";
 
@@ -22,9 +24,11 @@ fn an_ordinary_user_is_kept_from_the_same() {
         "what_is_tried",
         "what_no_image",
         "what_a_build_leaves",
-        "more_than",
         "what_a_build_prints",
+        "more_than",
+        "as_many",
         "endless",
+        "a_commit",
         "a_million",
     ];
     let tests = tests.map(|name| format!("escape::{name}"));
@@ -190,25 +194,36 @@ fn all_memory(hostile: &Hostile) {
     let refused = hostile.refused(&["./burden memory 1024"]);
     assert_eq!(refused.code, "build-failed", "{}", refused.message);
     assert!(refused.message.contains("status 137 (killed: out of memory?)"), "{}", refused.message);
-    let killed = !refused.message.ends_with("\n0 killed");
-    let others = root().then(|| hostile.refused(&["./burden ids 20000; exit 1"]));
     hostile.the_next_commit_is_released();
     let sandbox = hostile.sandbox();
-    let missing = sandbox["notEnforced"].to_string();
-    let enforced = sandbox["enforced"].to_string();
-    if killed {
+    let list = |name: &str| sandbox[name].to_string();
+    if root() {
         // 2 × 128 + 64 MiB.
-        assert!(enforced.contains("memory: 335544320 bytes"), "{sandbox}");
+        assert!(list("enforced").contains("memory: 335544320 bytes"), "{sandbox}");
+        assert!(!refused.message.ends_with("\n0 killed"), "{}", refused.message);
     } else {
-        assert!(missing.contains("memory: not enforced in aggregate"), "{sandbox}");
+        assert!(list("notEnforced").contains("memory: not enforced in aggregate"), "{sandbox}");
+        assert!(refused.message.ends_with("\n0 killed"), "nobody counts them together: {}", refused.message);
     }
-    assert_eq!(killed, root(), "{}", refused.message);
-    if let Some(others) = others {
-        assert!(enforced.contains("processes: 4096 processes"), "{sandbox}");
-        let had = others.message.split_once(" had, ").unwrap().0.rsplit(['\n', ' ']).next().unwrap();
-        assert!(had.parse::<u32>().unwrap() < 4096, "{}", others.message);
+}
+
+/// Who changes ids is many users to the limit on one user's processes: again only root's cgroup counts all.
+#[test]
+fn as_many_processes_as_there_are_users_end_at_the_rooms_own_limit() {
+    let hostile = Hostile::new("processes = 64\n");
+    let refused = hostile.refused(&["./burden ids 10000; exit 1"]);
+    let (had, _) = refused.message.split_once(" had, ").unwrap();
+    let had: u32 = had.rsplit('\n').next().unwrap().parse().unwrap();
+    hostile.the_next_commit_is_released();
+    let sandbox = hostile.sandbox();
+    let list = |name: &str| sandbox[name].to_string();
+    if root() {
+        assert!((64..4096).contains(&had), "{}", refused.message);
+        assert!(list("enforced").contains("processes: 4096 processes"), "{sandbox}");
     } else {
-        assert!(missing.contains("processes: not enforced in aggregate"), "{sandbox}");
+        // With one id there is nobody else to be: each of the others ended at once.
+        assert!(list("notEnforced").contains("owners: one id only"), "{sandbox}");
+        assert!(list("notEnforced").contains("processes: not enforced in aggregate"), "{sandbox}");
     }
 }
 
@@ -229,6 +244,20 @@ fn endless_time_ends_and_so_does_everything_that_would_outlive_it() {
 fn honest(hostile: &Hostile) -> String {
     let text = fs::read_to_string(hostile.scene.world.perimeter.config().join("builder.toml")).unwrap();
     text.lines().filter(|l| !l.starts_with("minutes") && !l.starts_with("seconds")).map(|l| format!("{l}\n")).collect()
+}
+
+#[test]
+fn a_commit_that_ends_its_room_each_time_is_refused_at_last() {
+    let hostile = Hostile::new("");
+    let commit = hostile.green(&["sleep 30"]);
+    for _ in 0..3 {
+        // By a tracer's hand: no build here has found out how.
+        assert!(lose(&hostile.scene, "countersign-builder"));
+    }
+    assert_eq!(hostile.scene.world.perimeter.reasons(commit.as_str()).unwrap(), ["builder-lost"]);
+    assert_eq!(hostile.scene.count("failed"), 3);
+    hostile.is_refused_once();
+    hostile.the_next_commit_is_released();
 }
 
 #[test]

@@ -53,6 +53,7 @@ static int forks(long wanted, int ids) {
         if (child == 0) {
             signal(SIGTERM, SIG_IGN);
             setsid();
+            close(1), close(2);
             if (ids && setuid(1 + i % 60000) < 0) _exit(1);
             for (;;) pause();
         }
