@@ -79,6 +79,7 @@ static int memory(long mib) {
     int status, killed = 0;
     while (waitpid(-1, &status, WNOHANG) > 0) killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     printf("%d killed\n", killed);
+    fflush(stdout);
     kill(0, SIGKILL);
     return 1;
 }
