@@ -37,8 +37,9 @@ pub fn one_line(text: &str) -> String {
     if line.len() <= HEAD + TAIL {
         return line;
     }
-    let head = line.floor_char_boundary(HEAD);
-    let tail = line.ceil_char_boundary(line.len() - TAIL);
+    let boundary = |at: &usize| line.is_char_boundary(*at);
+    let head = (0..=HEAD).rev().find(boundary).unwrap_or(0);
+    let tail = (line.len() - TAIL..line.len()).find(boundary).unwrap_or(line.len());
     format!("{} … {}", &line[..head], &line[tail..])
 }
 

@@ -5,6 +5,7 @@
 
 use artifact::Moment;
 use artifact::digest::shortened;
+use artifact::words::one_line;
 use ssh_key::PublicKey;
 use ssh_key::public::KeyData;
 
@@ -77,7 +78,11 @@ fn signers_of(line: &str) -> Result<Vec<Signer>, String> {
         Ok(key) => ("", key),
         Err(_) => {
             let (options, key) = split_options(rest)?;
-            (options, PublicKey::from_openssh(key).map_err(|e| format!("no key that we read: {e}"))?)
+            (
+                options,
+                PublicKey::from_openssh(key)
+                    .map_err(|e| format!("no key that we read: {}", one_line(&e.to_string())))?,
+            )
         }
     };
     let mut signer = Signer {

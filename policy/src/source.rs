@@ -4,6 +4,7 @@
 use artifact::Moment;
 use artifact::git::Commit;
 use artifact::statement::facts::CommitSignature;
+use artifact::words::one_line;
 use ssh_key::{PublicKey, SshSig};
 
 use crate::allowed_signers::AllowedSigners;
@@ -36,7 +37,7 @@ pub enum SourceError {
 /// Unsigned, another kind of signature, a wrong one, or a signer who is not on the list.
 pub fn verify_commit(commit: &Commit, allowed: &AllowedSigners) -> Result<CommitSignature, SourceError> {
     let armoured = commit.signature.as_deref().ok_or(SourceError::None)?;
-    let signature = SshSig::from_pem(armoured.trim_end()).map_err(|e| SourceError::NotSsh(e.to_string()))?;
+    let signature = SshSig::from_pem(armoured.trim_end()).map_err(|e| SourceError::NotSsh(one_line(&e.to_string())))?;
     let key = PublicKey::new(signature.public_key().clone(), "");
     key.verify(NAMESPACE, &commit.signed, &signature).map_err(|_| SourceError::Wrong)?;
     let fingerprint = key.fingerprint(ssh_key::HashAlg::Sha256).to_string();

@@ -1,8 +1,8 @@
 //! Allowed signers.
 #![no_main]
 
-use policy::AllowedSigners;
 use libfuzzer_sys::fuzz_target;
+use policy::AllowedSigners;
 
 fuzz_target!(|text: &str| {
     if let Err(error) = AllowedSigners::parse(text) {

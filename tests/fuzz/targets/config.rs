@@ -1,7 +1,6 @@
 //! Files of the configuration.
 #![no_main]
 
-
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

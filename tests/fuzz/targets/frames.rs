@@ -4,9 +4,9 @@
 use std::io::Cursor;
 
 use artifact::frame::{self, FrameError};
+use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     heard::<intake::door::Ask>(bytes);

@@ -8,11 +8,12 @@ use audit::leaf::Leaf;
 use audit::note::{Note, Vkey};
 use audit::receipt::Receipt;
 use audit::tile;
-use verifier::trust::Trust;
 use libfuzzer_sys::fuzz_target;
+use verifier::trust::Trust;
 
 fuzz_target!(|bytes: &[u8]| {
-    static TRUST: LazyLock<Trust> = LazyLock::new(|| toml::from_str(include_str!("../../vectors/config/accepted_trust.toml")).unwrap());
+    static TRUST: LazyLock<Trust> =
+        LazyLock::new(|| toml::from_str(include_str!("../../vectors/config/accepted_trust.toml")).unwrap());
     if let Some(entries) = tile::bundle_from_bytes(bytes, 2) {
         assert_eq!(tile::bundle_to_bytes(&entries), bytes);
     }

@@ -1,8 +1,8 @@
 //! What registries say.
 #![no_main]
 
-use registry::answers;
 use libfuzzer_sys::fuzz_target;
+use registry::answers;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Err(error) = answers::tags(bytes) {

@@ -1,8 +1,8 @@
 //! Rules.
 #![no_main]
 
-use policy::Rules;
 use libfuzzer_sys::fuzz_target;
+use policy::Rules;
 
 fuzz_target!(|bytes: &[u8]| {
     match Rules::parse(bytes) {

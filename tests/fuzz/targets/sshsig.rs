@@ -4,9 +4,9 @@
 use std::sync::LazyLock;
 
 use artifact::git::{self, Commit, Kind};
+use libfuzzer_sys::fuzz_target;
 use policy::AllowedSigners;
 use policy::source::verify_commit;
-use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     static ALLOWED: LazyLock<AllowedSigners> =
@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(commit) = Commit::parse(&git::object_id(&like, Kind::Commit, bytes), bytes) else { return };
     match verify_commit(&commit, &ALLOWED) {
         // Only what the vectors signed can be here: the text that was signed has not changed.
-        Ok(said) => assert!(["ann@x", "rsa@x"].contains(&said.principal.as_str()) && commit.signed.ends_with(b"\n\nword\n")),
+        Ok(said) => {
+            assert!(["ann@x", "rsa@x"].contains(&said.principal.as_str()) && commit.signed.ends_with(b"\n\nword\n"))
+        }
         Err(error) => bounded(&error),
     }
 });
