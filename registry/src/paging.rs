@@ -15,6 +15,8 @@ use crate::transport::{Endpoint, Request, body, expect};
 pub(crate) const PAGES: usize = 200;
 /// The most items of a list.
 pub(crate) const ITEMS: usize = 20_000;
+/// The most bytes of all pages together: what is read of them is kept in memory.
+pub(crate) const BYTES: usize = 32 << 20;
 
 impl Client {
     /// Every tag of a repository; none when there is no such repository.
@@ -26,7 +28,7 @@ impl Client {
         let endpoint = self.endpoint(repository, tried)?;
         let path = format!("/v2/{}/tags/list?n=1000", repository.path());
         let mut request = Request::to(endpoint, repository, tried, Method::GET, &path, "pull", MANIFEST_LIMIT)?;
-        let mut tags = Vec::new();
+        let (mut tags, mut bytes) = (Vec::new(), 0);
         for _ in 0..PAGES {
             let answer = endpoint.send(self, &request).await?;
             if answer.status() == reqwest::StatusCode::NOT_FOUND && tags.is_empty() {
@@ -35,9 +37,10 @@ impl Client {
             let answer = expect(&request, answer, 200).await?;
             let next = next(endpoint, &request, &answer)?;
             let page = body(&request, answer, MANIFEST_LIMIT).await?;
+            bytes += page.len();
             tags.extend(answers::tags(&page).map_err(|e| request.error(e))?);
             match next {
-                _ if tags.len() > ITEMS => break,
+                _ if tags.len() > ITEMS || bytes > BYTES => break,
                 Some(url) => request.url = url,
                 None => return Ok(tags),
             }
@@ -103,9 +106,14 @@ mod tests {
         let error = local(peer.client().tags(&peer.repository())).unwrap_err();
         assert!(matches!(error.fault(), Fault::Redirect(_)), "{error}");
         let circle = page("link: </v2/x/tags/list>; rel=\"next\"\r\n", "[\"a\"]");
-        let peer = Script::start(&vec![circle.as_str(); PAGES + 1]);
-        let error = local(peer.client().tags(&peer.repository())).unwrap_err();
-        assert!(matches!(error.fault(), Fault::Protocol(_)), "{error}");
+        let wide =
+            page("link: </v2/x/tags/list>; rel=\"next\"\r\n", &format!("[],\"more\":\"{}\"", "x".repeat(4_000_000)));
+        for (circle, pages) in [(circle, PAGES), (wide, BYTES / 4_000_000 + 1)] {
+            let peer = Script::start(&vec![circle.as_str(); PAGES + 1]);
+            let error = local(peer.client().tags(&peer.repository())).unwrap_err();
+            assert!(matches!(error.fault(), Fault::Protocol("a list without end")), "{error}");
+            assert_eq!(peer.heard().len(), pages);
+        }
     }
 
     #[test]

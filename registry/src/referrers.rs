@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Client;
 use crate::error::{Fault, RegistryError};
-use crate::paging::{ITEMS, PAGES, next};
+use crate::paging::{BYTES, ITEMS, PAGES, next};
 use crate::transport::{Request, body, expect};
 
 /// How often a fallback tag is written before another writer is blamed.
@@ -27,7 +27,7 @@ impl Client {
         let endpoint = self.endpoint(repository, &tried)?;
         let path = format!("/v2/{}/referrers/{subject}", repository.path());
         let mut request = Request::to(endpoint, repository, &tried, Method::GET, &path, "pull", MANIFEST_LIMIT)?;
-        let mut all = Vec::new();
+        let (mut all, mut read) = (Vec::new(), 0);
         for page in 0..PAGES {
             let answer = endpoint.send(self, &request).await?;
             if page == 0 && answer.status() == StatusCode::NOT_FOUND {
@@ -36,9 +36,10 @@ impl Client {
             let answer = expect(&request, answer, 200).await?;
             let next = next(endpoint, &request, &answer)?;
             let bytes = body(&request, answer, MANIFEST_LIMIT).await?;
+            read += bytes.len();
             all.extend(Index::parse(&bytes).map_err(|e| request.error(e))?.manifests);
             match next {
-                _ if all.len() > ITEMS => break,
+                _ if all.len() > ITEMS || read > BYTES => break,
                 Some(url) => request.url = url,
                 None => return Ok(Index::of(all)),
             }
