@@ -59,6 +59,9 @@ impl CompareConfig {
     }
 }
 
+/// The most bytes of what a builder says: all of it is stated again, twice, and each statement must fit into a frame.
+const BUILT: usize = 64 << 10;
+
 /// The comparer's room, open.
 #[derive(Debug)]
 pub struct Comparer {
@@ -114,6 +117,11 @@ impl Comparer {
         if dossier.lane != LaneName::Public {
             return Err(Failure::never("wrong-lane", format!("a dossier of lane {} in the public lane", dossier.lane)));
         }
+        let said = artifact::json::canonical("built", &ask.built).map_err(of_input("built-refused"))?.len();
+        if said > BUILT {
+            let text = format!("the builder says {said} bytes of its sandbox and its runs, and the limit is {BUILT}");
+            return Err(Failure::never("built-refused", text));
+        }
         let recipe = dossier_source::recipe(&dossiers, &dossier).map_err(of_input("source-broken"))?;
         let recipe = Recipe::parse(&recipe).map_err(of_input("recipe-invalid"))?;
         let scratch = Scratch::new(self.scratch()).map_err(later("compare-scratch"))?;
@@ -154,7 +162,8 @@ impl Comparer {
     /// What one run left in `$OUT`, as far as it is packed: without the root folder, without a host's attributes.
     fn output(&self, tar: &Descriptor, scratch: &Scratch) -> Result<Tree, Failure> {
         let store = Layout::open(self.lane.join("builder/out"));
-        let mut blob = store.stream(tar).map_err(later("output-missing"))?;
+        // Nothing of that name is an answer of the builder's; what the disk can't give now may come tomorrow.
+        let mut blob = store.stream(tar).map_err(of_input("output-missing"))?;
         let mut flattener = Flattener::new(scratch);
         let applied = flattener.apply_plain(&mut blob);
         blob.finish().map_err(of_input("output-broken"))?;

@@ -40,6 +40,12 @@ impl Perimeter {
         Ok(perimeter)
     }
 
+    /// The same perimeter, with the programs of another folder.
+    pub fn on(&self, binaries: Binaries) -> Self {
+        let (config, state, trust) = (self.config.clone(), self.state.clone(), self.trust.clone());
+        Self { config, state, trust, binaries }
+    }
+
     /// The folder of the configuration.
     pub fn config(&self) -> &Path {
         &self.config

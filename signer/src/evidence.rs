@@ -3,16 +3,17 @@
 
 use artifact::digest::Base64;
 use artifact::dsse::Envelope;
+use artifact::failure::Failure;
 use artifact::git::Commit;
 use artifact::key::KeyId;
 use artifact::layout::Layout;
-use artifact::oci::{self, ImageConfig, Manifest};
+use artifact::oci::{self, Descriptor, ImageConfig, Manifest};
 use artifact::statement::comparison::{Comparison, Level};
 use artifact::statement::facts::{self, CommitSignature, Facts};
 use artifact::statement::provenance::{BUILD_TYPE_STEPS, Provenance};
 use artifact::statement::test_result::TestResult;
 use artifact::statement::{Signed, Statement};
-use artifact::{CommitId, Digest, Moment};
+use artifact::{CommitId, Digest, Moment, json};
 use audit::entry::Reason;
 use audit::keys::HouseKeys;
 use policy::ProjectRules;
@@ -186,6 +187,35 @@ pub(crate) struct Stores {
 }
 
 impl Stores {
+    /// What is to be published must be an image as we write them, and all of it must be there: nothing is signed that can't be
+    /// published. A manifest of ours has one spelling, so it can't lead a client elsewhere (`urls`) or hang on another
+    /// image (`subject`).
+    ///
+    /// # Errors
+    /// What was attested is not what lies in the store.
+    pub(crate) fn whole(&self, rebuild: &Digest) -> Result<(), Failure> {
+        let broken = |e: &dyn std::fmt::Display| {
+            let text = format!(
+                "the rebuild {rebuild} is not what the comparer attested ({e}). Nothing was signed. Restore {} from its \
+                 copy, or have CI run again: new evidence is a new promotion, with a rebuild of its own",
+                self.rebuilds.root().display()
+            );
+            Failure::halt("rebuild-broken", text)
+        };
+        let bytes = self.rebuilds.read_digest(rebuild, oci::MANIFEST_LIMIT).map_err(|e| broken(&e))?;
+        let manifest: Manifest = json::parse_canonical("manifest", &bytes).map_err(|e| broken(&e))?;
+        let image =
+            manifest.artifact_type.is_none() && manifest.subject.is_none() && manifest.media_type == oci::MANIFEST;
+        let layer = |l: &Descriptor| [oci::LAYER, oci::LAYER_GZIP, oci::LAYER_ZSTD].contains(&l.media_type.as_str());
+        if !image || manifest.config.media_type != oci::CONFIG || !manifest.layers.iter().all(layer) {
+            return Err(broken(&"it is no plain image"));
+        }
+        for blob in manifest.layers.iter().chain([&manifest.config]) {
+            self.rebuilds.stream(blob).and_then(|blob| blob.finish()).map_err(|e| broken(&e))?;
+        }
+        Ok(())
+    }
+
     /// Works the two highest levels out again: a comparer that claims them is not believed.
     fn check_level(&self, says: &Comparison, reasons: &mut Reasons) {
         let shown = match says.level {

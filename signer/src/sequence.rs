@@ -130,6 +130,7 @@ impl Signer<'_> {
         let to_sign = statements(&job.permit, &evidence, &self.config.verifier_id, key.kept())?;
         job.made.keep_sound(&to_sign, &key.public(), self.keys);
         self.decide_again(&job, rules, job.made.complete(&to_sign))?;
+        stores.whole(&job.permit.value().terms.digest)?;
         recorder.say("verified, and decided again");
         let attempt = self.bind(&mut job, &to_sign, store, recorder)?;
         self.sign(&mut job, &attempt, &to_sign, key, recorder)?;

@@ -9,7 +9,7 @@ use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use serde::Serialize;
 
-use super::promotion::said;
+use super::promotion::{said, what};
 use super::{Read, place, print_json, read, short};
 use crate::cli::Places;
 use crate::status::Status;
@@ -85,14 +85,14 @@ fn line(read: &Read, entry: &Entry) -> Line {
             at: Some(body.at()),
             kind: body.name(),
             promotion: body.promotion().map(|p| p.0),
-            what: said(read, entry.index, body),
+            what: said(read, entry.index, what(body)),
         },
         Content::Rekor(leaf) => Line {
             index: entry.index,
             at: None,
             kind: "rekor",
             promotion: None,
-            what: format!("a signature as Rekor writes it, {} bytes", leaf.as_bytes().len()),
+            what: said(read, entry.index, format!("a signature as Rekor writes it, {} bytes", leaf.as_bytes().len())),
         },
     }
 }

@@ -97,7 +97,7 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
             at: body.at(),
             after,
             kind: body.name(),
-            what: said(read, entry.index, body),
+            what: said(read, entry.index, what(body)),
         });
     }
     Shown {
@@ -119,15 +119,15 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
 }
 
 /// One entry in a few words; one that counts for nothing is called so.
-pub(super) fn said(read: &Read, index: u64, body: &Body) -> String {
+pub(super) fn said(read: &Read, index: u64, words: String) -> String {
     match read.fold.void().get(&index) {
-        Some(why) => format!("VOID ({why}): {}", what(body)),
-        None => what(body),
+        Some(why) => format!("VOID ({why}): {words}"),
+        None => words,
     }
 }
 
 /// One entry in a few words.
-fn what(body: &Body) -> String {
+pub(super) fn what(body: &Body) -> String {
     match body {
         Body::Opened(b) => match &b.candidate {
             Some(candidate) => format!("{} of {}, candidate {}", b.commit, b.project, short(candidate)),

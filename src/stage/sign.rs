@@ -2,7 +2,7 @@
 //! the signer, what the signer wants recorded to the keeper.
 
 use artifact::failure::Failure;
-use audit::entry::PromotionId;
+use audit::entry::{PromotionId, Reason};
 use audit::reader::Entry;
 use audit::recorded::Proven;
 use hardening::menu::Room;
@@ -11,6 +11,9 @@ use signer::door::{Answer, Ask, ReleaseAsk};
 use crate::house::{Door, Pass};
 use crate::ledger::Ledger;
 use crate::stage;
+
+/// The signer's code for a rebuild that is not what was attested.
+const BROKEN: &str = "rebuild-broken";
 
 /// Has the signer sign and publish what was permitted.
 ///
@@ -52,6 +55,11 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
                 return Err(Failure::later("permit-expired", text));
             }
             Answer::Refused { reasons } => return ledger.refuse(id, reasons),
+            Answer::Failed(failure) if failure.code == BROKEN && !ledger.promotion(id)?.signed => {
+                // A person must look; but this promotion can't be mended, and the next one must not wait for it.
+                ledger.refuse(id, vec![Reason { code: failure.code.clone(), message: failure.message.clone() }])?;
+                return Err(failure);
+            }
             Answer::Failed(failure) => return Err(failure),
             Answer::State { .. } => return Err(out_of_turn()),
         }

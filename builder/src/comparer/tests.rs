@@ -133,6 +133,12 @@ fn what_is_not_as_its_digest_says_is_refused() {
     let code = |ask: &CompareAsk| room.compare(ask, &mut |_| ()).unwrap_err().code;
     assert_eq!(code(&ask), "candidate-broken");
     assert_eq!(code(&CompareAsk { dossier: Digest::of(b"nowhere"), ..ask.clone() }), "dossier-broken");
+    let (mut nothing, mut endless) = (ask.clone(), ask.clone());
+    nothing.built.trees[1].digest = Digest::of(b"nowhere");
+    let refused = room.compare(&nothing, &mut |_| ()).unwrap_err();
+    assert_eq!((refused.code.as_str(), refused.retry), ("output-missing", artifact::failure::Retry::Never));
+    endless.built.sandbox.enforced = vec!["x".repeat(100 << 10)];
+    assert_eq!(code(&endless), "built-refused");
     fs::write(perimeter.store("builder/out").path(&ask.built.trees[0].digest), b"other").unwrap();
     assert_eq!(code(&ask), "output-broken");
     drop(room);
