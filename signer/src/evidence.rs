@@ -86,6 +86,7 @@ impl Evidence {
             match Signed::<Provenance>::open(&envelope.0, &keys.comparers) {
                 Ok(signed) => {
                     check_provenance(&signed, &facts, &comparisons, &mut reasons);
+                    check_bases(signed.says(), rules, &mut reasons);
                     provenance.get_or_insert_with(|| signed.envelope().payload.0.clone());
                 }
                 Err(e) => reasons.add("provenance-not-verified", e),
@@ -174,6 +175,20 @@ fn check_provenance(
     ];
     for (_, what) in bound.iter().filter(|(same, _)| !same) {
         reasons.add("provenance-mismatch", format!("its {what} is not that of facts and comparison"));
+    }
+}
+
+/// What was built on, by the comparer's word, must be on the operator's list: that the facts name a listed base is intake's
+/// word alone.
+fn check_bases(says: &Provenance, rules: &ProjectRules, reasons: &mut Reasons) {
+    let listed: Vec<String> = rules.bases.iter().map(ToString::to_string).collect();
+    let mut bases = says.bases().peekable();
+    if bases.peek().is_none() {
+        reasons.add("base-not-allowed", "the provenance names no base, and every recipe has one");
+    }
+    for base in bases.filter(|base| !listed.iter().any(|l| l == base)) {
+        let base = artifact::digest::shortened(base);
+        reasons.add("base-not-allowed", format!("it was built on {base}, which signer-rules.toml does not list"));
     }
 }
 

@@ -101,6 +101,12 @@ pub struct Metadata {
 
 /// The digests that provenance speaks of, for checks that compare them with a comparison's.
 impl Provenance {
+    /// The bases among the inputs, as they are pinned: commits have another kind of digest.
+    pub fn bases(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.build_definition.resolved_dependencies.iter();
+        inputs.filter(|s| s.digest.contains_key("sha256") && s.name != "dossier").map(|s| s.name.as_str())
+    }
+
     /// The dossier among the inputs.
     pub fn dossier(&self) -> Option<Digest> {
         let inputs = &self.build_definition.resolved_dependencies;

@@ -246,6 +246,7 @@ impl World {
                 resolved_dependencies: vec![
                     Subject::commit("source", &facts.commit),
                     Subject::sha256("dossier", &facts.dossier),
+                    Subject::sha256(&facts.bases[0].to_string(), &facts.bases[0].digest),
                 ],
             },
             run_details: RunDetails {

@@ -5,6 +5,7 @@ use artifact::failure::Retry;
 use artifact::layout::Layout;
 use artifact::oci;
 use artifact::statement::comparison::Level;
+use artifact::statement::{Statement, Subject};
 use artifact::{Digest, Moment};
 
 use audit::entry::{Attempt, Bundle, Signature};
@@ -253,4 +254,44 @@ fn a_rolled_back_log_halts_even_when_evidence_is_bad_too() {
         Err(Stop::Failed(f)) => assert_eq!((f.code.as_str(), f.retry), ("log-rolled-back", Retry::Halt)),
         other => panic!("{:?}", reasons(other)),
     }
+}
+
+/// A broken intake seals a base that is on no list, and states a listed one; the comparer says what it was.
+#[test]
+fn a_base_that_only_the_facts_call_listed_is_refused() {
+    let mut world = World::new();
+    let (mut ask, _) = simple(&mut world);
+    let facts = world.facts(&[]);
+    let subject = vec![Subject::sha256("hello", &world.rebuild)];
+    let mut says = world.provenance(&facts);
+    let unlisted = format!("r.example/evil@{}", Digest::of(b"evil"));
+    for names in [vec![unlisted], vec![]] {
+        let inputs = &mut says.build_definition.resolved_dependencies;
+        inputs.truncate(2);
+        inputs.extend(names.iter().map(|name| Subject::sha256(name, &Digest::of(b"evil"))));
+        let signed = Statement::new(subject.clone(), says.clone()).sign(&world.comparer).unwrap().to_bytes();
+        ask.provenances = vec![Base64(signed)];
+        assert_eq!(reasons(world.release(&ask, None)), ["base-not-allowed"]);
+    }
+    assert_eq!(world.count("attempt"), 0);
+}
+
+/// The comparer spoilt its store after it had attested, or packed what is no image of ours: nothing is signed.
+#[test]
+fn nothing_is_signed_that_can_not_be_published() {
+    let mut world = World::new();
+    let (ask, _) = simple(&mut world);
+    let store = Layout::open(world.folder.path().join("public/compare/out"));
+    let manifest = oci::Manifest::parse(&store.read_digest(&world.rebuild, 1 << 20).unwrap()).unwrap();
+    for blob in [world.rebuild, manifest.config.digest, manifest.layers[0].digest] {
+        let before = std::fs::read(store.path(&blob)).unwrap();
+        std::fs::write(store.path(&blob), b"evil").unwrap();
+        match world.release(&ask, None) {
+            Err(Stop::Failed(f)) => assert_eq!((f.code.as_str(), f.retry), ("rebuild-broken", Retry::Halt)),
+            other => panic!("{:?}", reasons(other)),
+        }
+        std::fs::write(store.path(&blob), before).unwrap();
+    }
+    assert_eq!((world.count("attempt"), world.count("signature")), (0, 0));
+    assert!(world.release(&ask, None).is_ok());
 }

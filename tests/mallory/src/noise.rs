@@ -14,15 +14,13 @@ pub fn make(mut channel: &UnixStream, kind: &str) -> std::io::Result<bool> {
         "withhold" => {}
         "silence" => std::thread::sleep(Duration::from_secs(600)),
         // A byte now and then: each arrives, and the frame never does.
-        "trickle" => loop {
-            channel.write_all(&[0])?;
-            std::thread::sleep(Duration::from_millis(300));
-            channel.write_all(&[0, 1, 0])?;
+        "trickle" => {
+            channel.write_all(&[0, 1, 0, 0])?;
             loop {
-                channel.write_all(b" ")?;
                 std::thread::sleep(Duration::from_millis(300));
+                channel.write_all(b" ")?;
             }
-        },
+        }
         "frame-huge" => channel.write_all(&[0xff; 64])?,
         "frame-cut" => channel.write_all(&[0, 0, 1, 0, b'{'])?,
         "frame-no-json" => channel.write_all(b"\0\0\0\x04nope")?,

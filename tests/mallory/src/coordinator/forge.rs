@@ -22,7 +22,7 @@ pub fn append(mallory: &Mallory, word: &str) -> Result<Value, Wrong> {
         "append-none" => vec![],
         "append-too-many" => (0..65).map(|_| Submission::Body(halted())).collect(),
         "append-too-large" => vec![Submission::Body(said(3 << 20))],
-        "append-leaves" => (0..60).map(|n| leaf(n)).collect(),
+        "append-leaves" => (0..60).map(leaf).collect(),
         "append-lies" => lies(&bodies)?.into_iter().map(Submission::Body).collect(),
         "append-signed" => half_signed(&bodies)?.into_iter().map(Submission::Body).collect(),
         "append-old-release" => old_release(&bodies)?.into_iter().map(Submission::Body).collect(),
