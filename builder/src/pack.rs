@@ -11,6 +11,8 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use artifact::Digest;
 use artifact::layout::{Layout, LayoutError};
@@ -213,12 +215,19 @@ fn sealed(block: &mut [u8; 512], kind: u8) -> &[u8] {
     block
 }
 
-/// The compression of format 2, around a writer.
+/// The compression of format 2, around a writer. While one round is compressed the next one is filled.
 pub struct Gzip<W> {
     out: W,
     plain: Vec<u8>,
+    under_way: Option<Round>,
     hasher: Sha256,
     threads: usize,
+}
+
+/// A round that is being compressed, and hashed.
+struct Round {
+    shares: Vec<JoinHandle<io::Result<Vec<Vec<u8>>>>>,
+    hashed: JoinHandle<Sha256>,
 }
 
 impl<W: Write> Gzip<W> {
@@ -228,7 +237,7 @@ impl<W: Write> Gzip<W> {
             0 => std::thread::available_parallelism().map_or(1, Into::into),
             some => some,
         };
-        Self { out, plain: Vec::new(), hasher: Sha256::new(), threads }
+        Self { out, plain: Vec::new(), under_way: None, hasher: Sha256::new(), threads }
     }
 
     /// Compresses what is left, and gives back the writer and the digest before compression.
@@ -237,30 +246,43 @@ impl<W: Write> Gzip<W> {
     /// As the writer says.
     pub fn finish(mut self) -> io::Result<(W, Digest)> {
         self.round()?;
+        self.settle()?;
         Ok((self.out, Digest::from_raw(self.hasher.finalize().into())))
     }
 
+    /// Begins a round, once the one before it is written.
     fn round(&mut self) -> io::Result<()> {
-        let members: Vec<&[u8]> = self.plain.chunks(MEMBER).collect();
-        if members.is_empty() {
+        self.settle()?;
+        if self.plain.is_empty() {
             return Ok(());
         }
-        let share = members.len().div_ceil(self.threads);
-        let (hasher, plain) = (&mut self.hasher, &self.plain);
-        let done: io::Result<Vec<Vec<Vec<u8>>>> = std::thread::scope(|scope| {
-            let packed = |share: &[&[u8]]| share.iter().map(|m| member(m)).collect();
-            let shares: Vec<_> = members.chunks(share).map(|share| scope.spawn(move || packed(share))).collect();
-            hasher.update(plain);
-            let joined = |share: std::thread::ScopedJoinHandle<'_, _>| match share.join() {
-                Ok(members) => members,
-                Err(_) => Err(io::Error::other("a thread that compressed died")),
-            };
-            shares.into_iter().map(joined).collect()
+        let plain = Arc::new(std::mem::take(&mut self.plain));
+        let share = plain.len().div_ceil(MEMBER).div_ceil(self.threads) * MEMBER;
+        let compress = |from: usize| {
+            let plain = Arc::clone(&plain);
+            let until = plain.len().min(from + share);
+            std::thread::spawn(move || plain[from..until].chunks(MEMBER).map(member).collect())
+        };
+        let shares = (0..plain.len()).step_by(share).map(compress).collect();
+        let mut hasher = self.hasher.clone();
+        let hashed = std::thread::spawn(move || {
+            hasher.update(&*plain);
+            hasher
         });
-        for member in done?.iter().flatten() {
-            self.out.write_all(member)?;
+        self.under_way = Some(Round { shares, hashed });
+        Ok(())
+    }
+
+    /// Waits for the round that is under way, and writes it.
+    fn settle(&mut self) -> io::Result<()> {
+        let Some(Round { shares, hashed }) = self.under_way.take() else { return Ok(()) };
+        let died = |_| io::Error::other("a thread that compressed died");
+        for share in shares {
+            for member in share.join().map_err(died)?? {
+                self.out.write_all(&member)?;
+            }
         }
-        self.plain.clear();
+        self.hasher = hashed.join().map_err(died)?;
         Ok(())
     }
 }
