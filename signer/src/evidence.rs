@@ -3,10 +3,10 @@
 
 use artifact::digest::Base64;
 use artifact::dsse::Envelope;
-use artifact::failure::Failure;
+use artifact::failure::{Failure, Retry};
 use artifact::git::Commit;
 use artifact::key::KeyId;
-use artifact::layout::Layout;
+use artifact::layout::{Layout, LayoutError};
 use artifact::oci::{self, Descriptor, ImageConfig, Manifest};
 use artifact::statement::comparison::{Comparison, Level};
 use artifact::statement::facts::{self, CommitSignature, Facts};
@@ -207,7 +207,7 @@ impl Stores {
     /// image (`subject`).
     ///
     /// # Errors
-    /// What was attested is not what lies in the store.
+    /// What was attested is not what lies in the store; or a disk that can't be read now.
     pub(crate) fn whole(&self, rebuild: &Digest) -> Result<(), Failure> {
         let broken = |e: &dyn std::fmt::Display| {
             let text = format!(
@@ -217,7 +217,11 @@ impl Stores {
             );
             Failure::halt("rebuild-broken", text)
         };
-        let bytes = self.rebuilds.read_digest(rebuild, oci::MANIFEST_LIMIT).map_err(|e| broken(&e))?;
+        let unread = |e: LayoutError| match Failure::of_input("rebuild-unread", &e) {
+            failure if failure.retry == Retry::Later => failure,
+            _ => broken(&e),
+        };
+        let bytes = self.rebuilds.read_digest(rebuild, oci::MANIFEST_LIMIT).map_err(unread)?;
         let manifest: Manifest = json::parse_canonical("manifest", &bytes).map_err(|e| broken(&e))?;
         let image =
             manifest.artifact_type.is_none() && manifest.subject.is_none() && manifest.media_type == oci::MANIFEST;
@@ -226,7 +230,7 @@ impl Stores {
             return Err(broken(&"it is no plain image"));
         }
         for blob in manifest.layers.iter().chain([&manifest.config]) {
-            self.rebuilds.stream(blob).and_then(|blob| blob.finish()).map_err(|e| broken(&e))?;
+            self.rebuilds.stream(blob).and_then(|blob| blob.finish()).map_err(unread)?;
         }
         Ok(())
     }
