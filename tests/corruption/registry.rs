@@ -337,7 +337,7 @@ fn moved(broken: &Broken) {
     broken.expect(&broken.verify(":latest"), "a tag that is gone", 1, "tag", "no such tag");
     production.set_tag(REPOSITORY, "latest", Some(broken.image)).unwrap();
     production.set_tag(REPOSITORY, "never", Some(broken.image)).unwrap();
-    broken.expect(&broken.verify(":never"), "a tag of the registry's own", 1, "currency", "never named");
+    broken.expect(&broken.verify(":never"), "a tag of the registry's own", 1, "currency", "no release of");
 }
 
 /// A registry that stops answering in the middle is no verdict.
