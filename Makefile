@@ -9,6 +9,7 @@ demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps i
 	target/debug/countersign-demo $(ARGS)
 
 test: setup ## every test, on the real binaries
+	tests/peers/get buildkit containerd ggcr
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 
