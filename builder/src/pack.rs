@@ -246,16 +246,21 @@ impl<W: Write> Gzip<W> {
     /// As the writer says.
     pub fn finish(mut self) -> io::Result<(W, Digest)> {
         self.round()?;
-        self.settle()?;
+        let last = self.settle()?;
+        self.write_members(last)?;
         Ok((self.out, Digest::from_raw(self.hasher.finalize().into())))
     }
 
-    /// Begins a round, once the one before it is written.
+    /// Begins a round once the one before it is compressed, and then writes that.
     fn round(&mut self) -> io::Result<()> {
-        self.settle()?;
-        if self.plain.is_empty() {
-            return Ok(());
+        let before = self.settle()?;
+        if !self.plain.is_empty() {
+            self.begin();
         }
+        self.write_members(before)
+    }
+
+    fn begin(&mut self) {
         let plain = Arc::new(std::mem::take(&mut self.plain));
         let share = plain.len().div_ceil(MEMBER).div_ceil(self.threads) * MEMBER;
         let compress = |from: usize| {
@@ -270,20 +275,22 @@ impl<W: Write> Gzip<W> {
             hasher
         });
         self.under_way = Some(Round { shares, hashed });
-        Ok(())
     }
 
-    /// Waits for the round that is under way, and writes it.
-    fn settle(&mut self) -> io::Result<()> {
-        let Some(Round { shares, hashed }) = self.under_way.take() else { return Ok(()) };
+    /// Waits for the round that is under way.
+    fn settle(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        let Some(Round { shares, hashed }) = self.under_way.take() else { return Ok(Vec::new()) };
         let died = |_| io::Error::other("a thread that compressed died");
+        let mut members = Vec::new();
         for share in shares {
-            for member in share.join().map_err(died)?? {
-                self.out.write_all(&member)?;
-            }
+            members.extend(share.join().map_err(died)??);
         }
         self.hasher = hashed.join().map_err(died)?;
-        Ok(())
+        Ok(members)
+    }
+
+    fn write_members(&mut self, members: Vec<Vec<u8>>) -> io::Result<()> {
+        members.iter().try_for_each(|member| self.out.write_all(member))
     }
 }
 
