@@ -268,3 +268,18 @@ fn a_million_files_are_refused_and_the_next_build_has_room_again() {
     assert!(refused.message.contains("more than 1000000 files"), "{}", refused.message);
     hostile.the_next_commit_is_released();
 }
+
+/// A source tree that is larger than what one run has, and objects that are larger than what the builder has.
+#[test]
+fn what_has_no_room_is_refused_for_good_and_the_setting_is_named() {
+    let hostile = Hostile::new("output_mib = 1\n");
+    let refused = hostile.refused(&["true"]);
+    assert_eq!(refused.code, "source-broken", "{}", refused.message);
+    assert!(refused.message.contains("output_mib in builder.toml"), "{}", refused.message);
+    hostile.is_refused_once();
+    let text = honest(&hostile).replace("output_mib = 1\n", "memory_mib = 1\n");
+    hostile.scene.world.perimeter.write("builder.toml", &text).unwrap();
+    let refused = hostile.refused(&["true; true"]);
+    assert_eq!(refused.code, "source-broken", "{}", refused.message);
+    assert!(refused.message.contains("memory_mib in builder.toml"), "{}", refused.message);
+}

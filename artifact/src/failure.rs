@@ -47,18 +47,37 @@ impl Failure {
         if is_the_hosts(error) { Self::later(code, error) } else { Self::never(code, error) }
     }
 
+    /// What we stored could not be read. It is broken, unless this host is why.
+    pub fn of_store(code: &str, error: &(dyn Error + 'static)) -> Self {
+        if is_the_hosts(error) { Self::later(code, error) } else { Self::halt(code, error) }
+    }
+
+    /// An input that was laid out where there is room for a fixed amount: what does not fit today does not fit tomorrow.
+    /// `setting` says what to raise.
+    pub fn of_size(code: &str, error: &(dyn Error + 'static), setting: &str) -> Self {
+        let full = answers(error).any(|answer| answer.kind() == ErrorKind::StorageFull);
+        match full {
+            true => Self::never(code, format!("{error}: it has no more room than {setting} gives it")),
+            false => Self::of_input(code, error),
+        }
+    }
+
     /// Our own stored state is broken.
     pub fn halt(code: &str, message: impl ToString) -> Self {
         Self { code: code.to_owned(), message: message.to_string(), retry: Retry::Halt }
     }
 }
 
+/// What the kernel said, among the causes.
+fn answers<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e io::Error> {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>())
+}
+
 /// Whether somewhere among the causes is an answer of the kernel that speaks of this host: of its disk, its memory, its
 /// limits. Answers that speak of a name or a shape come from what the input asks for.
 fn is_the_hosts(error: &(dyn Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |error| (*error).source());
-    let mut answers = causes.filter_map(|cause| cause.downcast_ref::<io::Error>());
-    answers.any(|answer| {
+    answers(error).any(|answer| {
         let of_the_input = matches!(
             answer.kind(),
             ErrorKind::NotFound
@@ -91,5 +110,10 @@ mod tests {
         assert_eq!((of(EIO), of(ENAMETOOLONG)), (Retry::Later, Retry::Never));
         let content = io::Error::new(ErrorKind::InvalidData, "not gzip");
         assert_eq!(Failure::of_input("broken", &content).retry, Retry::Never);
+        assert_eq!(Failure::of_store("broken", &content).retry, Retry::Halt);
+        let sick = io::Error::from_raw_os_error(EIO);
+        assert_eq!(Failure::of_store("broken", &sick).retry, Retry::Later);
+        let full = io::Error::from(ErrorKind::StorageFull);
+        assert_eq!(Failure::of_size("broken", &full, "a setting").retry, Retry::Never);
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use artifact::failure::Failure;
+use artifact::failure::{Failure, Retry};
 
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::edge::{self, Edge};
@@ -90,7 +90,10 @@ pub enum LogError {
 
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
-        Self::halt("log-broken", format!("the log is not what was recorded: {error}"))
+        match Self::of_store("log-broken", &error) {
+            unread if unread.retry == Retry::Later => Self::later("log-unread", unread.message),
+            broken => Self { message: format!("the log is not what was recorded: {error}"), ..broken },
+        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! The builder's work, top to bottom: open the dossier, know the runtime, unpack, check out, read the sandbox back, run
-//! twice, collect.
+//! The builder's work, top to bottom: open the dossier, know the runtime, unpack, and twice: check out, run, collect.
 
 use std::fs;
 use std::io;
@@ -23,6 +22,12 @@ use crate::collect::{CollectError, collect};
 use crate::door::{BuildAsk, Built};
 use crate::runs::{Ground, NOT_VARIED, SETTINGS, VARIED};
 use crate::unpack::unpack;
+
+/// What gives the base and the git objects their room.
+const MEMORY: &str = "memory_mib in builder.toml";
+
+/// What gives a run's source tree and its output their room.
+const OUTPUT: &str = "output_mib in builder.toml";
 
 /// How far apart the two runs start at least: seconds in file names and versions then differ.
 const APART: Duration = Duration::from_millis(1100);
@@ -51,7 +56,7 @@ impl BuilderRoom<'_> {
         let dossier = Dossier::open(&dossiers, &ask.dossier).map_err(|e| Failure::of_input("dossier-broken", &e))?;
         let work = self.workplace(&lane.join("builder/work"))?;
         let objects = Objects::read(&dossiers, &dossier.objects, &dossier.commit, &work.join("blobs"))
-            .map_err(|e| Failure::of_input("source-broken", &e))?;
+            .map_err(|e| Failure::of_size("source-broken", &e, MEMORY))?;
         let recipe = recipe_of(&objects, &dossier)?;
         say(format!("{} {}: {} steps, twice", runtime.name, runtime.version, recipe.steps.len()));
         let rootfs = work.join("rootfs");
@@ -60,7 +65,7 @@ impl BuilderRoom<'_> {
         let base = base.ok_or_else(|| Failure::never("base-missing", format!("the dossier lacks {}", recipe.base)))?;
         base.check(&dossiers).map_err(|e| Failure::of_input("base-broken", &e))?;
         unpack(&dossiers, base, &rootfs, &work.join("layers"), ranges)
-            .map_err(|e| Failure::of_input("base-broken", &e))?;
+            .map_err(|e| Failure::of_size("base-broken", &e, MEMORY))?;
         let ground = Ground {
             recipe: &recipe,
             source_date: dossier.source_date,
@@ -103,7 +108,7 @@ impl BuilderRoom<'_> {
         let setting = SETTINGS[which];
         let folder = self.ground_floor(&ground.work.join(setting.name))?;
         let source = folder.join("source");
-        objects.write(&source, setting.order).map_err(|e| Failure::of_input("source-broken", &e))?;
+        objects.write(&source, setting.order).map_err(|e| Failure::of_size("source-broken", &e, OUTPUT))?;
         for (number, submodule) in dossier.submodules.iter().enumerate() {
             if !objects.pins(&submodule.path, &submodule.commit) {
                 let text = format!("{:?}: the source tree pins no such submodule there", submodule.path);
@@ -112,7 +117,7 @@ impl BuilderRoom<'_> {
             let blobs = ground.work.join(format!("{}-blobs-{number}", setting.name));
             Objects::read(dossiers, &submodule.objects, &submodule.commit, &blobs)
                 .and_then(|objects| objects.write(&source.join(&submodule.path), setting.order))
-                .map_err(|e| Failure::of_input("submodule-broken", &e))
+                .map_err(|e| Failure::of_size("submodule-broken", &e, OUTPUT))
                 .map_err(|failure| Failure {
                     message: format!("{}: {}", submodule.path, failure.message),
                     ..failure

@@ -118,6 +118,14 @@ impl Scratch {
         File::open(self.path(&content.digest))
     }
 
+    /// Moves a content out, to where it is needed for the last time.
+    ///
+    /// # Errors
+    /// It is not there, or as the file system says.
+    pub fn take(&self, content: &Content, to: &Path) -> io::Result<()> {
+        fs::rename(self.path(&content.digest), to)
+    }
+
     fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.hex())
     }

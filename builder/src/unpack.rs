@@ -1,7 +1,7 @@
 //! A base image as a root file system on disk. Made of the flattened tree, in which nothing stands below a link: so no
 //! link is ever followed, and nothing is written outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use artifact::Digest;
 use artifact::dossier::Base;
 use artifact::layout::{Layout, LayoutError};
 use artifact::oci::{self, ImageConfig, OciError};
@@ -84,6 +85,16 @@ pub fn unpack(store: &Layout, base: &Base, rootfs: &Path, scratch: &Path, ranges
 
 fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<(), UnpackError> {
     let mut links: BTreeMap<u64, PathBuf> = BTreeMap::new();
+    // How often a content is still needed: the last time it is moved, so that a base takes its own room once.
+    let mut uses: BTreeMap<Digest, usize> = BTreeMap::new();
+    let mut groups = BTreeSet::new();
+    for node in tree.values() {
+        if let Kind::File(file) = &node.kind
+            && (node.group == 0 || groups.insert(node.group))
+        {
+            *uses.entry(file.digest).or_default() += 1;
+        }
+    }
     for (name, node) in tree {
         let path = rootfs.join(OsStr::from_bytes(name));
         let io = |cause| UnpackError::Io { path: path.clone(), cause };
@@ -93,6 +104,7 @@ fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<
             continue;
         }
         if matches!(node.kind, Kind::Char(..) | Kind::Block(..)) {
+            // Under none of its names.
             continue;
         }
         if node.group != 0 {
@@ -110,7 +122,9 @@ fn write(tree: &Tree, content: &Scratch, rootfs: &Path, ranges: bool) -> Result<
                     .map_err(|e| io(e.into()))?;
             }
             Kind::Char(..) | Kind::Block(..) => {}
+            Kind::File(file) if uses.get(&file.digest) == Some(&1) => content.take(file, &path).map_err(io)?,
             Kind::File(file) => {
+                uses.entry(file.digest).and_modify(|left| *left -= 1);
                 let mut from = content.open(file).map_err(io)?;
                 let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(io)?;
                 io::copy(&mut from, &mut to).map_err(io)?;

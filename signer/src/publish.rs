@@ -71,7 +71,7 @@ impl Publication<'_> {
     }
 
     async fn push_image(&self, client: &Client) -> Result<Vec<u8>, Failure> {
-        let broken = |e: artifact::layout::LayoutError| Failure::halt("rebuild-broken", e);
+        let broken = |e: artifact::layout::LayoutError| Failure::of_store("rebuild-broken", &e);
         let bytes = self.rebuilds.read_digest(&self.terms.digest, oci::MANIFEST_LIMIT).map_err(broken)?;
         let manifest = Manifest::parse(&bytes).map_err(|e| Failure::halt("rebuild-broken", e))?;
         for blob in manifest.layers.iter().chain([&manifest.config]) {

@@ -107,7 +107,7 @@ impl Store for FileStore {
             Err(e) if e.kind() == io::ErrorKind::NotFound && !self.path.with_file_name("key").exists() => {
                 Ok(Memory::default())
             }
-            Err(e) => Err(halt(e.to_string())),
+            Err(e) => Err(Failure::of_store("signer-state-broken", &e)),
         }
     }
 
