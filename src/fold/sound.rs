@@ -1,5 +1,7 @@
 //! Which entries count. The coordinator has no key, so what it writes itself (that a promotion began, a permit, a refusal)
 //! can be told from nobody else's; but it can lead to nothing that intake, a comparer and the image key did not sign.
+//! Whether a perimeter is a trial is in no promotion's name, so an opening that lies about it is judged like any other: by
+//! policy and the signer.
 
 use artifact::Digest;
 use artifact::statement::Signed;
@@ -43,7 +45,6 @@ impl Fold {
         let ours = says.project == opened.project
             && says.commit == opened.commit
             && says.lane == opened.lane
-            && says.trial == opened.trial
             && says.dossier == facts.dossier;
         (!ours).then_some("facts of something else")
     }
@@ -84,7 +85,6 @@ fn permit_fault(promotion: &Promotion, permit: &Permit) -> Fault {
     let ours = terms.project == opened.project
         && terms.commit == opened.commit
         && terms.lane == opened.lane
-        && terms.trial == opened.trial
         && terms.digest == rebuild.rebuild
         && terms.facts == Digest::of(&facts.envelope.0)
         && terms.comparisons == [Digest::of(&rebuild.comparison.0)];

@@ -348,3 +348,12 @@ fn what_says_nothing_of_a_promotion_changes_none() {
     let fold = house.fold(bodies);
     assert_eq!((house.stage(&fold, "a", LATE), latest(&fold)), (Stage::Released, Some(Digest::of(b"a"))));
 }
+
+#[test]
+fn an_opening_that_lies_about_being_a_trial_voids_nothing_that_follows() {
+    let house = House::new();
+    let lie = Opened { trial: true, ..house.opened("a") };
+    let fold = house.fold([lie.into(), house.facts("a").into(), house.rebuild("a").into()]);
+    assert!(fold.void().is_empty(), "policy and the signer judge it: {:?}", fold.void());
+    assert_eq!(house.stage(&fold, "a", "2026-11-23T10:00:20Z"), Stage::Rebuilt);
+}

@@ -84,7 +84,7 @@ impl Mallory {
     fn thousand(&self) -> Result<Value, Wrong> {
         let mut doors = Vec::new();
         for _ in 0..1000 {
-            match menu::start(&self.control, Room::Signer) {
+            match menu::start(&self.control, Room::Keeper) {
                 Ok(door) => doors.push(door),
                 Err(e) => return Ok(json!({"rooms": doors.len(), "then": e.to_string()})),
             }
