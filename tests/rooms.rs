@@ -38,6 +38,11 @@ struct Standing {
 
 impl Standing {
     fn start(user: bool) -> Self {
+        Self::start_these(user, &ROOMS.map(|(room, _)| room)[1..])
+    }
+
+    /// The coordinator, and these rooms one after another.
+    fn start_these(user: bool, rooms: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let place = |name: &str| folder.path().join(name);
@@ -54,19 +59,19 @@ impl Standing {
         let mut command = Command::new(place("bin/countersign-launch"));
         command.arg("--state").arg(place("state")).arg("--config").arg(place("config")).arg("--");
         command.arg(loopback.local_addr().unwrap().to_string()).arg(place("socket"));
-        command.args(ROOMS.iter().skip(1).map(|(room, _)| room));
+        command.args(rooms);
         if user && rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(place("state"), Some(USER), Some(USER)).unwrap();
             command.uid(USER).gid(USER);
         }
         let mut launcher = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(launcher.stdout.take().unwrap()).lines();
-        let told = lines.take(ROOMS.len()).map(|line| {
+        let told = lines.take(1 + rooms.len()).map(|line| {
             let told: Value = serde_json::from_str(&line.unwrap()).unwrap();
             (told["room"].as_str().unwrap().to_owned(), told)
         });
         let told: BTreeMap<String, Value> = told.collect();
-        assert_eq!(told.len(), ROOMS.len(), "every room started");
+        assert!(rooms.iter().all(|room| told.contains_key(*room)), "every room started");
         Self { folder, launcher, told, _loopback: loopback, _socket: socket }
     }
 
@@ -223,6 +228,15 @@ fn each_store_is_written_by_its_room_alone_and_read_by_those_it_is_for() {
             }
         }
     });
+}
+
+#[test]
+fn a_room_that_is_asked_for_again_takes_the_place_of_the_one_before() {
+    let user = !rustix::process::geteuid().is_root();
+    let house = Standing::start_these(user, &["builder", "intake", "builder", "intake", "builder"]);
+    for binary in ["countersign-builder", "countersign-intake"] {
+        assert_eq!(house.processes(binary).len(), 1, "{binary}: none lingers in the stores of the next");
+    }
 }
 
 #[test]

@@ -42,18 +42,22 @@ fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> 
     let (control, theirs) = UnixStream::pair().map_err(io)?;
     let coordinator = perimeter.start(Room::Coordinator, &theirs, words)?;
     drop(theirs);
-    let mut rooms: Vec<Started> = Vec::new();
+    let mut rooms: Vec<(Room, Started)> = Vec::new();
     let orderly = loop {
         match menu::next_order(&control) {
             Ok(Some(number)) => {
-                let (over, running): (Vec<_>, Vec<_>) = rooms.into_iter().partition(Started::ended);
-                over.into_iter().for_each(Started::forget);
-                rooms = running;
-                match Room::of_number(number) {
+                rooms = running(rooms);
+                let room = Room::of_number(number);
+                // One that is asked for again was done with: it must not linger beside the next one, in the same stores.
+                // Keepers wait for one another by the log's lock.
+                let (again, others) = rooms.into_iter().partition(|(r, _)| Some(*r) == room && *r != Room::Keeper);
+                rooms = others;
+                stop(again);
+                match room {
                     Some(_) if rooms.len() >= ROOMS => {
                         break Err(format!("{ROOMS} rooms run already, and another was asked for"));
                     }
-                    Some(room) => rooms.extend(order(perimeter, room, &control)),
+                    Some(room) => rooms.extend(order(perimeter, room, &control).map(|started| (room, started))),
                     None => break Err("an order that is on no menu".to_owned()),
                 }
             }
@@ -64,14 +68,23 @@ fn serve(perimeter: &Perimeter, words: &[String]) -> Result<u8, HardeningError> 
     if let Err(why) = orderly {
         eprintln!("countersign-launch: the coordinator's socket: {why}");
         coordinator.stop();
-        rooms.into_iter().for_each(Started::stop);
+        stop(rooms);
         return Ok(UNAVAILABLE);
     }
     let status = coordinator.wait();
-    let (over, running): (Vec<_>, Vec<_>) = rooms.into_iter().partition(Started::ended);
-    over.into_iter().for_each(Started::forget);
-    running.into_iter().for_each(Started::stop);
+    stop(running(rooms));
     Ok(status.map_or(UNAVAILABLE, exit_status))
+}
+
+/// Those that have not ended; the others are let go.
+fn running(rooms: Vec<(Room, Started)>) -> Vec<(Room, Started)> {
+    let (over, running): (Vec<_>, Vec<_>) = rooms.into_iter().partition(|(_, started)| started.ended());
+    over.into_iter().for_each(|(_, started)| started.forget());
+    running
+}
+
+fn stop(rooms: Vec<(Room, Started)>) {
+    rooms.into_iter().for_each(|(_, started)| started.stop());
 }
 
 /// Starts one room, and answers with the coordinator's end of its channel, or that it could not be had.
