@@ -87,7 +87,7 @@ impl Setting {
     /// The bundle for this run.
     pub fn bundle(&self, ground: &Ground<'_>) -> Bundle {
         let folder = ground.work.join(self.name);
-        let mut env = vec![
+        let env = vec![
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             "HOME=/tmp".to_owned(),
             format!("LANG={}", self.locale),
@@ -96,7 +96,6 @@ impl Setting {
             format!("SOURCE_DATE_EPOCH={}", ground.source_date),
             format!("TZ={}", self.zone),
         ];
-        env.extend(ground.recipe.env.iter().map(|(name, value)| format!("{name}={value}")));
         Bundle {
             folder: folder.join("bundle"),
             rootfs: ground.rootfs.to_owned(),
@@ -182,12 +181,16 @@ fn step(tail: &str, steps: usize) -> String {
 /// Printed before each step, so that a failing one can be named.
 const MARK: &str = "countersign: step ";
 
-/// All steps as one script: each in a shell of its own, in the source tree.
+/// All steps as one script: each in a shell of its own, in the source tree. The recipe's environment begins here: what
+/// looks at the sandbox before it must not load what a variable names.
 fn script(recipe: &Recipe) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let mut script = String::new();
+    for (name, value) in &recipe.env {
+        script.push_str(&format!("export {name}={}\n", quoted(value)));
+    }
     for (number, step) in recipe.steps.iter().enumerate() {
-        let quoted = step.replace('\'', r"'\''");
-        script.push_str(&format!("echo '{MARK}{}'\n/bin/sh -e -c '{quoted}'\n", number + 1));
+        script.push_str(&format!("echo '{MARK}{}'\n/bin/sh -e -c {}\n", number + 1, quoted(step)));
     }
     script
 }
@@ -203,6 +206,27 @@ mod tests {
         assert_eq!((step(tail, 2), step(tail, 1)), ("2".to_owned(), "?".to_owned()));
         assert_eq!(step("countersign: step 2\ncountersign: step two\n", 2), "2");
         assert_eq!(last(tail), r"a\x09b\x1b]0;done\x07\xc2\x9b2J");
+    }
+
+    #[test]
+    fn a_recipes_environment_is_in_its_steps_and_nowhere_before_them() {
+        let base = format!("r.example/b@{}", artifact::Digest::of(b"x"));
+        let text = format!("version = 1\nbase = \"{base}\"\nsteps = ['echo \"$A\"']\nenv = {{ A = \"it's\" }}\n");
+        let recipe = Recipe::parse(text.as_bytes()).unwrap();
+        let nowhere = Path::new("/nowhere");
+        let ground = Ground {
+            recipe: &recipe,
+            source_date: 0,
+            rootfs: nowhere,
+            work: nowhere,
+            ranges: false,
+            limit: Duration::from_secs(1),
+            processes: 1,
+            memory: 1,
+        };
+        assert!(!SETTINGS[0].bundle(&ground).env.iter().any(|variable| variable.starts_with("A=")));
+        let out = std::process::Command::new("/bin/sh").args(["-e", "-c", &script(&recipe)]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "countersign: step 1\nit's\n");
     }
 
     #[test]
