@@ -53,7 +53,7 @@ pub fn promote(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
             Ok(()) => moved = true,
             // The same input fails again: that is an answer, and it is written down like one. Not once there are
             // signatures: what is signed is published, or a person hears why it can't be.
-            Err(failure) if failure.retry == Retry::Never && now_at != Stage::Permitted => {
+            Err(failure) if failure.retry == Retry::Never && !ledger.promotion(id)?.signed => {
                 ledger.refuse(id, vec![Reason { code: failure.code, message: failure.message }])?;
                 moved = true;
             }

@@ -1,6 +1,7 @@
 //! Signing: a dialogue in which the signer judges again, and the coordinator does nothing but carry: what is recorded to
 //! the signer, what the signer wants recorded to the keeper.
 
+use artifact::Digest;
 use artifact::failure::Failure;
 use audit::entry::{PromotionId, Reason};
 use audit::reader::Entry;
@@ -45,14 +46,14 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
                 pass.house.timeline.line("signer", &format!("published {repository}@{digest}"));
                 return Ok(());
             }
-            Answer::Refused { reasons } if reasons.iter().all(|r| r.code == "permit-expired") => {
-                // It took too long to get here, or not everything that was signed was written down.
+            Answer::Refused { reasons } if is_mended_by_a_look(&reasons, ledger, id)? => {
+                // It took too long to get here, or a pass ended between looking again and deciding again.
                 stage::decide::decide(pass, ledger, id)?;
                 if ledger.promotion(id)?.refusal.is_some() {
                     return Ok(());
                 }
-                let text = "the permit ran out before everything was signed; it was decided anew, run again";
-                return Err(Failure::later("permit-expired", text));
+                let text = "the permit was too old, or of facts before the newest; it was decided anew, run again";
+                return Err(Failure::later("permit-renewed", text));
             }
             Answer::Refused { reasons } => return ledger.refuse(id, reasons),
             Answer::Failed(failure) if failure.code == BROKEN && !ledger.promotion(id)?.signed => {
@@ -64,6 +65,19 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
             Answer::State { .. } => return Err(out_of_turn()),
         }
     }
+}
+
+/// Whether every reason is one that goes away when intake looks again and policy decides again.
+fn is_mended_by_a_look(reasons: &[Reason], ledger: &Ledger, id: &PromotionId) -> Result<bool, Failure> {
+    let promotion = ledger.promotion(id)?;
+    let newest = promotion.facts.as_ref().map(|facts| Digest::of(&facts.envelope.0));
+    let of_older_facts = promotion.permit.as_ref().map(|permit| permit.terms.facts) != newest;
+    let old = |reason: &Reason| match reason.code.as_str() {
+        "permit-expired" | "branch-stale" => true,
+        "terms-differ" => of_older_facts,
+        _ => false,
+    };
+    Ok(reasons.iter().all(old))
 }
 
 /// Everything the signer judges by, and the proofs that it is recorded.
