@@ -50,7 +50,7 @@ impl CompareConfig {
     /// With line and column, what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         /// More threads than any host we know has cores; each costs memory.
-        const THREADS: usize = 256;
+        const THREADS: usize = 64;
         let config: Self = artifact::settings::parse(text).map_err(|e| e.to_string())?;
         if !config.builder_id.contains(':') || config.builder.is_empty() || config.threads > THREADS {
             return Err(format!("builder_id is a URI, builder a name, threads at most {THREADS}"));
@@ -80,7 +80,8 @@ impl Comparer {
     /// A configuration that says something impossible, or a key file that holds no key.
     pub fn open(config: &Path, state: &Path, trial: bool) -> Result<Self, Failure> {
         let path = config.join("compare.toml");
-        let wrong = |cause: &dyn Display| Failure::never("compare-config", format!("{}: {cause}", path.display()));
+        // The operator's to mend, and no commit's fault.
+        let wrong = |cause: &dyn Display| Failure::later("compare-config", format!("{}: {cause}", path.display()));
         let text = fs::read_to_string(&path).map_err(|e| wrong(&e))?;
         let config = CompareConfig::parse(&text).map_err(|e| wrong(&e))?;
         let lane = state.join("public");
@@ -237,7 +238,7 @@ fn candidate(
 ) -> Result<(artifact::statement::comparison::Level, compare::Differences), Failure> {
     let theirs = Image::open(candidates, digest).map_err(of_input("candidate-broken"))?;
     let ours = Image::open(store, rebuild).map_err(later("compare-store"))?;
-    let our_tree = ours.tree(store, scratch).map_err(of_input("rebuild-broken"))?;
+    let our_tree = ours.tree(store, scratch).map_err(|e| Failure::of_store("rebuild-broken", &e))?;
     let budget = Budget::beside(&our_tree);
     let their_tree = theirs.tree_within(candidates, scratch, budget).map_err(of_input("candidate-broken"))?;
     compare::images((&ours, &our_tree), (&theirs, &their_tree), scratch).map_err(later("compare-scratch"))
@@ -266,7 +267,7 @@ fn key(path: &Path) -> Result<Ed25519Key, Failure> {
             durable::replace(path, &*key.seed(), 0o600).map_err(later("compare-key"))?;
             Ok(key)
         }
-        Err(e) => Err(wrong(&e)),
+        Err(e) => Err(Failure::of_store("compare-key", &e)),
     }
 }
 

@@ -159,7 +159,8 @@ fn runtime(base: Option<&RuntimeConfig>, recipe: &recipe::Image) -> RuntimeConfi
 }
 
 fn copy(from: &Layout, blob: &Descriptor, to: &Layout) -> Result<(), LayoutError> {
-    if to.has(&blob.digest) {
+    // What is there is looked at: one spoilt layer of a base would refuse every commit on it.
+    if to.has(&blob.digest) && to.stream(blob).and_then(|there| there.finish()).is_ok() {
         return Ok(());
     }
     let mut writer = to.writer()?;
@@ -213,6 +214,9 @@ mod tests {
         assert_eq!(image.config.config.env, ["A=2", "B=1", "C=1"]);
         assert!(image.config.config.cmd.is_empty());
         assert_eq!(image.manifest.layers.len(), 2);
+        // A layer of the base that was spoilt meanwhile is laid down anew.
+        std::fs::write(other.path(&base.manifest.layers[0].digest), "spoilt").unwrap();
+        assert_eq!(assemble(&parts, &other).unwrap(), made);
         let tree = image.tree(&other, &scratch).unwrap();
         assert_eq!(tree[&b"a"[..]], file("new"));
         assert_eq!(tree[&b"b"[..]], file("two"));

@@ -39,6 +39,9 @@ const LEVEL: i32 = 3;
 /// Members for each thread and round: starting threads must cost less than compressing.
 const ROUND: usize = 4;
 
+/// The most threads when it is not said how many: each holds members in memory.
+const MOST_THREADS: usize = 64;
+
 /// The name of every extended header.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
 
@@ -234,7 +237,7 @@ impl<W: Write> Gzip<W> {
     /// Compresses into this writer. `threads` of zero are as many as there are cores.
     pub fn new(out: W, threads: usize) -> Self {
         let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, Into::into),
+            0 => std::thread::available_parallelism().map_or(1, Into::into).min(MOST_THREADS),
             some => some,
         };
         Self { out, plain: Vec::new(), under_way: None, hasher: Sha256::new(), threads }
