@@ -5,7 +5,7 @@ use std::path::Path;
 
 use artifact::digest::{Base64, unhex};
 use artifact::dossier::{self, Base, Dossier};
-use artifact::failure::Failure;
+use artifact::failure::{Failure, Retry};
 use artifact::git::{self, Commit, Kind};
 use artifact::lane::LaneName;
 use artifact::layout::Layout;
@@ -92,7 +92,7 @@ impl IntakeRoom {
         let (mirror, branch) = self.branch(project, rules, commit)?;
         let allowed = Allowed::Listed(&project.submodules);
         let source = gather_source(&self.git, &mirror, commit, allowed, &self.dossiers)?;
-        let evidence = self.evidence(project, rules, commit)?;
+        let evidence = self.evidence(project, rules, commit).map_err(mendable)?;
         let asked = bases::asked(&source.recipe);
         say(format!("pulling {} bases and the candidate", asked.len()));
         let pulled = bases::pull(&self.client, &asked, |b| rules.bases.contains(b), &self.dossiers).await?;
@@ -113,7 +113,7 @@ impl IntakeRoom {
     ) -> Result<Answer, Failure> {
         check_nonce(&nonce)?;
         let (project, rules) = self.project(rules, name)?;
-        let opened = Dossier::open(&self.dossiers, &digest).map_err(|e| Failure::halt("dossier-broken", e))?;
+        let opened = Dossier::open(&self.dossiers, &digest).map_err(|e| Failure::of_store("dossier-broken", &e))?;
         if opened.project != *name || opened.commit != *commit {
             let text = format!("dossier {digest} is of {} {}, not of {name} {commit}", opened.project, opened.commit);
             return Err(Failure::never("wrong-dossier", text));
@@ -122,7 +122,7 @@ impl IntakeRoom {
         let parsed = Commit::parse(commit, &raw).map_err(|e| Failure::halt("dossier-broken", e))?;
         let (mirror, branch) = self.branch(project, rules, commit)?;
         let (recipe, recipe_digest) = recipe_of(&mirror, commit)?;
-        let evidence = self.evidence(project, rules, commit)?;
+        let evidence = self.evidence(project, rules, commit).map_err(mendable)?;
         let candidate = candidate::look(&self.client, &project.candidate, commit).await?;
         let candidate = candidate.map(|digest| Pinned { repository: project.candidate.clone(), digest });
         let bases = bases::asked(&recipe);
@@ -260,6 +260,12 @@ fn check_nonce(nonce: &str) -> Result<(), Failure> {
         Some(_) => Ok(()),
         None => Err(Failure::never("bad-nonce", "a nonce is 16 bytes in hexadecimal")),
     }
+}
+
+/// Evidence that can't be read now may be mended, and is then the same evidence: of a promotion that has begun it is no
+/// answer.
+fn mendable(failure: Failure) -> Failure {
+    Failure { retry: if failure.retry == Retry::Never { Retry::Later } else { failure.retry }, ..failure }
 }
 
 fn unknown(address: &Address, what: &str) -> Failure {
