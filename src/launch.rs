@@ -21,6 +21,15 @@ pub fn launcher(config: &Config, folder: &Path, state: &Path) -> std::io::Result
     }
     // One that can't be read is the builder's to speak of, when there is something to build.
     if let Ok(builder) = BuilderConfig::load(&folder.join("builder.toml")) {
+        let runs = 2 * builder.limit().as_secs();
+        if config.answer_seconds < runs {
+            let text = format!(
+                "countersign.toml: answer_seconds is {}, and the two runs that builder.toml allows take {runs} s: an honest \
+                 build would be taken for a dead one. Raise it, or lower minutes and seconds there",
+                config.answer_seconds
+            );
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, text));
+        }
         command.arg("--builder-memory").arg(builder.room_memory().to_string());
     }
     for (room, paths) in [("intake", &config.expose.intake), ("signer", &config.expose.signer)] {

@@ -178,11 +178,16 @@ const REASON: usize = 4 << 10;
 /// A reason as it may be written down: rooms say what they like.
 fn bounded(reason: Reason) -> Reason {
     let plain = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-';
-    let mut message = reason.message;
-    if let Some((end, _)) = message.char_indices().nth(REASON / 4) {
-        message.truncate(end);
-        message.push('…');
-    }
+    let message = match reason.message.len() {
+        0..=REASON => reason.message,
+        // Of what a build printed the last lines say why.
+        length => {
+            let whole = |at: &usize| reason.message.is_char_boundary(*at);
+            let head = (0..=REASON / 4).rev().find(whole).unwrap_or(0);
+            let tail = (length - REASON * 3 / 4..length).find(whole).unwrap_or(length);
+            format!("{} … {}", &reason.message[..head], &reason.message[tail..])
+        }
+    };
     Reason { code: reason.code.chars().filter(plain).take(64).collect(), message }
 }
 

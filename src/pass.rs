@@ -42,7 +42,11 @@ pub fn project(
     let Some(evidence) = sighting.evidence else {
         let text = format!("{project}: {} on {} waits for a signed test result", sighting.commit, sighting.branch);
         pass.house.timeline.line("coordinator", &text);
-        return Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: None, outcome: None });
+        // What began earlier and can't go on for now is not done.
+        return match waiting {
+            Some((_, failure)) => Err(failure),
+            None => Ok(Ended { project: project.clone(), commit: sighting.commit, promotion: None, outcome: None }),
+        };
     };
     let id = open(pass, ledger, project, &sighting, evidence)?;
     if let Some((_, failure)) = waiting.filter(|(waiting, _)| *waiting == id) {

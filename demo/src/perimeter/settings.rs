@@ -147,7 +147,7 @@ impl Settings {
             ("rules.toml", rules.clone()),
             ("signer-rules.toml", rules),
             ("intake.toml", self.intake()),
-            ("builder.toml", format!("runtime = \"runc\"\naccept = [{}]\n{}", quoted(&runtime()?), self.builder)),
+            ("builder.toml", self.builder()?),
             ("compare.toml", format!("builder_id = \"{BUILDER_ID}\"\nbuilder = \"builder-1\"\n")),
             ("keeper.toml", "origin = \"countersign.example/log\"\n".to_owned()),
             ("signer.toml", format!("verifier_id = \"{VERIFIER_ID}\"\nkey = \"file\"\n{}", self.hosts())),
@@ -159,6 +159,13 @@ impl Settings {
         let source = quoted(&format!("file://{}", log.display()));
         let names = format!("verifier_id = \"{VERIFIER_ID}\"\nbuilder_id = \"{BUILDER_ID}\"\nlog_source = {source}\n");
         format!("{}\n{names}{}", keys.trim_end(), self.hosts())
+    }
+
+    fn builder(&self) -> Result<String, Trouble> {
+        // A builder may take no longer than an answer.
+        let limit = self.answer_seconds.map(|seconds| format!("minutes = 0\nseconds = {}\n", (seconds / 2).max(1)));
+        let limit = limit.unwrap_or_default();
+        Ok(format!("runtime = \"runc\"\naccept = [{}]\n{limit}{}", quoted(&runtime()?), self.builder))
     }
 
     fn countersign(&self) -> String {
