@@ -72,7 +72,7 @@ fn read_recipe(session: &mut Session, root: &[TreeEntry], commit: &CommitId) -> 
         Failure::never("recipe-missing", text)
     })?;
     let bytes = session.blob(&entry.id, recipe::LIMIT as u64);
-    let bytes = bytes.map_err(|e| Failure::never("recipe-invalid", format!("{}: {e}", recipe::PATH)))?;
+    let bytes = bytes.map_err(unread("recipe-invalid", recipe::PATH))?;
     let recipe = Recipe::parse(&bytes).map_err(|e| Failure::never("recipe-invalid", e))?;
     Ok((recipe, Digest::of(&bytes)))
 }
@@ -154,7 +154,15 @@ fn sections(session: &mut Session, root: &[TreeEntry]) -> Result<Vec<Section>, F
     let entry = root.iter().find(|e| e.name == submodules::PATH && e.kind == EntryKind::File);
     let Some(entry) = entry else { return Ok(Vec::new()) };
     let bytes = session.blob(&entry.id, submodules::LIMIT);
-    submodules::parse(&bytes.map_err(|e| Failure::never("submodules-invalid", format!("{}: {e}", submodules::PATH)))?)
+    submodules::parse(&bytes.map_err(unread("submodules-invalid", submodules::PATH))?)
+}
+
+/// A file that can't be had: git that does not answer may answer tomorrow.
+fn unread(code: &'static str, path: &'static str) -> impl Fn(ObjectError) -> Failure {
+    move |error| match &error {
+        ObjectError::Io(_) => Failure::later("source-unavailable", format!("{path}: {error}")),
+        _ => Failure::never(code, format!("{path}: {error}")),
+    }
 }
 
 fn refused(address: &Address, commit: &CommitId, error: &GatherError) -> Failure {
