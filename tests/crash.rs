@@ -9,6 +9,8 @@
 mod tracer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -151,7 +153,8 @@ impl Crashing {
                 left = which.checked_sub(1);
                 (which == 0).then_some(fault.fate)
             });
-            let tries = self.finish();
+            let kept = self.keep_checkpoint();
+            let tries = self.finish().and_then(|tries| kept.and_then(|kept| self.begins_with(&kept)).map(|()| tries));
             over.store(true, Ordering::Relaxed);
             poller.join().unwrap().and_then(|()| Ok((end, tries?)))
         })?;
@@ -161,6 +164,20 @@ impl Crashing {
         let said = tracer::said(state);
         self.judge(&commit, tries).map_err(|what| format!("{end:?}: {what}\n{said}"))?;
         Ok(left.is_none())
+    }
+
+    /// Keeps what the log had acknowledged when the fault had done its work.
+    fn keep_checkpoint(&self) -> Result<PathBuf, String> {
+        let kept = self.scene.world.perimeter.state().with_file_name("kept");
+        fs::copy(self.scene.world.perimeter.log().join("checkpoint"), &kept).map_err(|e| e.to_string())?;
+        Ok(kept)
+    }
+
+    /// What was acknowledged is still there, to the last entry.
+    fn begins_with(&self, kept: &Path) -> Result<(), String> {
+        let since = ["log", "verify", "--since", kept.to_str().unwrap()];
+        let ran = self.scene.world.perimeter.countersign(&since).unwrap();
+        if ran.status == 0 { Ok(()) } else { Err(ran.stderr) }
     }
 
     /// Passes without a fault until one ends well: how many.
