@@ -136,13 +136,8 @@ fn an_expired_permit_signs_nothing_new() {
     };
     world.append(forged.into());
     world.refresh(&mut ask, permit);
-    let done = world.release(&ask, None);
-    assert!(
-        done.is_err(),
-        "signed an hour after the permit's moment: {:?}, {} signatures",
-        reasons(done),
-        world.count("signature") - 1
-    );
+    assert_eq!(reasons(world.release(&ask, None)), honest, "a signature that is none makes no old permit younger");
+    assert_eq!(world.count("signature"), 1, "the forged one alone");
 }
 
 /// Intake saw a newer red result and stated it; a broken coordinator leaves it out of what the signer gets.
@@ -186,7 +181,7 @@ fn a_recorded_bundle_that_is_none_is_not_published() {
         let m = oci::Manifest::parse(&world.registry.manifest("prod/app", &r.digest.to_string()).unwrap()).unwrap();
         genuine += usize::from(m.layers[0].size > 2);
     }
-    assert!(!tagged || genuine >= 3, "tagged latest with {genuine} genuine bundles of 3: {:?}", reasons(done));
+    assert!(done.is_ok() && tagged && genuine == 3, "{genuine} genuine bundles of 3, tagged: {tagged}");
 }
 
 #[test]
