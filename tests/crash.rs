@@ -1,6 +1,6 @@
-//! Faults by system call: each call with which a room writes, names, unnames or sends fails *not done*, fails *done*, and is
-//! the last of its process. Started again, the pass ends with one release. Meanwhile a reader polls production, and never
-//! finds a name on what is not signed.
+//! Faults by system call: each call with which a room writes, names, unnames or sends, or reads one of its stores, fails *not
+//! done*, fails *done*, and is the last of its process. Started again, the pass ends with one release. Meanwhile a reader
+//! polls production, and never finds a name on what is not signed.
 //!
 //! The calls of a pass are listed first, and those that differ only in what is different each time (a digest, a number) are
 //! one kind; each round takes one call of a kind. `COUNTERSIGN_FAULTS=all` tries every kind with every fate, a first and a
@@ -23,7 +23,7 @@ use crate::random::Dice;
 use crate::scene::Scene;
 
 /// The rounds of a sample: some three minutes of two cores.
-const SAMPLE: usize = 60;
+const SAMPLE: usize = 80;
 
 /// Worlds that are tried at the same time: a pass waits more than it works.
 const WORLDS: usize = 3;

@@ -1,7 +1,8 @@
 //! A tracer that makes one system call of one room go wrong, or that call's last: by ptrace, for Linux on x86-64.
 //!
-//! Of all processes below a command those of the house are stopped at each call that writes, names, unnames or sends. The
-//! caller is told which call it is, and says what becomes of it. What a room starts (git, the runtime) is let go.
+//! Of all processes below a command those of the house are stopped at each call that writes, names, unnames or sends, or that
+//! reads below the state folder. The caller is told which call it is, and says what becomes of it. What a room starts (git,
+//! the runtime) is let go.
 
 use std::collections::HashMap;
 use std::fs;
@@ -34,7 +35,7 @@ impl Fate {
     pub const ALL: [Self; 3] = [Self::NotDone, Self::Done, Self::Killed];
 }
 
-/// A call that leaves something behind: which binary makes it, which call, on what.
+/// A call that a store or another room hears of: which binary makes it, which call, on what.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
     pub binary: String,
@@ -78,6 +79,9 @@ const CALLS: &[(i64, &str, On)] = &[
     (libc::SYS_unlinkat, "unlinkat", On::Path(1)),
     (libc::SYS_mkdir, "mkdir", On::Path(0)),
     (libc::SYS_mkdirat, "mkdirat", On::Path(1)),
+    (libc::SYS_read, "read", On::Store),
+    (libc::SYS_pread64, "pread64", On::Store),
+    (libc::SYS_openat, "openat", On::StoredPath(1)),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +90,10 @@ enum On {
     /// The third argument is a descriptor.
     Third,
     Path(usize),
+    /// A descriptor, if it is of a file below the state folder.
+    Store,
+    /// A path, if it is below the state folder.
+    StoredPath(usize),
 }
 
 /// Runs a command, and asks at each call of the house's processes what becomes of it. `state` is what paths are told
@@ -241,8 +249,15 @@ impl Tracer {
             On::Descriptor => self.descriptor(pid, registers.rdi)?,
             On::Third => self.descriptor(pid, registers.rdx)?,
             On::Path(place) => self.path(&text(pid, arguments[*place])?),
+            On::Store => self.path(&self.stored(&fs::read_link(format!("/proc/{pid}/fd/{}", registers.rdi)).ok()?)?),
+            On::StoredPath(place) => self.path(&self.stored(Path::new(&text(pid, arguments[*place])?))?),
         };
         Some(Call { binary: self.of.get(&pid)?.binary.clone()?, name, what })
+    }
+
+    /// A path, if it is below the state folder.
+    fn stored(&self, path: &Path) -> Option<String> {
+        path.starts_with(&self.state).then(|| path.to_string_lossy().into_owned())
     }
 
     fn descriptor(&self, pid: Pid, number: u64) -> Option<String> {
