@@ -134,17 +134,15 @@ impl Bundle {
             Ok(answers) => answers.and_then(|answers| self.compare(&answers)),
             Err(_) => Err(SandboxError::NotAsAsked("it did not answer".to_owned())),
         };
+        // What has not begun is no recipe's failure.
+        let enforced = enforced.and_then(|enforced| {
+            readback::let_go(go).map_err(io("letting the recipe begin"))?;
+            Ok(enforced)
+        });
         let status = match &enforced {
-            Ok(_) => {
-                // A sandbox that ended by itself is found below.
-                let _ = readback::let_go(go);
-                ended.recv_timeout(limit).ok()
-            }
-            Err(_) => {
-                // At the end of its input, which nothing was written to, it ends.
-                drop(go);
-                None
-            }
+            Ok(_) => ended.recv_timeout(limit).ok(),
+            // At the end of its input, which holds no word, it ends.
+            Err(_) => None,
         };
         // Whatever is left, of a run that took too long above all: the room is the first process of its pid namespace,
         // so every other process in it is the sandbox's.
