@@ -47,9 +47,11 @@ impl Failure {
         if is_the_hosts(error) { Self::later(code, error) } else { Self::never(code, error) }
     }
 
-    /// What we stored could not be read. It is broken, unless this host is why.
+    /// What we stored could not be read. It is broken, unless this host is why. That we may not read it is no whim of a disk:
+    /// somebody changed it.
     pub fn of_store(code: &str, error: &(dyn Error + 'static)) -> Self {
-        if is_the_hosts(error) { Self::later(code, error) } else { Self::halt(code, error) }
+        let denied = answers(error).any(|answer| answer.kind() == ErrorKind::PermissionDenied);
+        if is_the_hosts(error) && !denied { Self::later(code, error) } else { Self::halt(code, error) }
     }
 
     /// An input that was laid out where there is room for a fixed amount: what does not fit today does not fit tomorrow.
@@ -113,6 +115,8 @@ mod tests {
         assert_eq!(Failure::of_store("broken", &content).retry, Retry::Halt);
         let sick = io::Error::from_raw_os_error(EIO);
         assert_eq!(Failure::of_store("broken", &sick).retry, Retry::Later);
+        let denied = io::Error::from_raw_os_error(13);
+        assert_eq!(Failure::of_store("broken", &denied).retry, Retry::Halt);
         let full = io::Error::from(ErrorKind::StorageFull);
         assert_eq!(Failure::of_size("broken", &full, "a setting").retry, Retry::Never);
     }
