@@ -64,6 +64,8 @@ fn a_pass_in_which_any_call_fails_or_is_the_last_ends_with_one_release() {
                     match world.round(fault) {
                         Ok(struck) => hits.fetch_add(usize::from(struck), Ordering::Relaxed),
                         Err(what) => {
+                            // At once: a run of everything takes long.
+                            eprintln!("{fault:?}: {what}");
                             faulty.lock().unwrap().push(format!("{fault:?}: {what}"));
                             // Whatever is left behind must not spoil the next round.
                             world = Crashing::new();
