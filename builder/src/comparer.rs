@@ -38,7 +38,7 @@ pub struct CompareConfig {
     pub builder_id: String,
     /// The operator's name for the builder host: stands in every comparison.
     pub builder: String,
-    /// How many threads compress; zero for as many as there are cores. Changes no byte.
+    /// How many threads compress; zero for as many as there are cores, 64 at most. Changes no byte.
     #[serde(default)]
     pub threads: usize,
 }
@@ -49,8 +49,7 @@ impl CompareConfig {
     /// # Errors
     /// With line and column, what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        /// More threads than any host we know has cores; each costs memory.
-        const THREADS: usize = 64;
+        const THREADS: usize = pack::MOST_THREADS;
         let config: Self = artifact::settings::parse(text).map_err(|e| e.to_string())?;
         if !config.builder_id.contains(':') || config.builder.is_empty() || config.threads > THREADS {
             return Err(format!("builder_id is a URI, builder a name, threads at most {THREADS}"));

@@ -39,8 +39,8 @@ const LEVEL: i32 = 3;
 /// Members for each thread and round: starting threads must cost less than compressing.
 const ROUND: usize = 4;
 
-/// The most threads when it is not said how many: each holds members in memory.
-const MOST_THREADS: usize = 64;
+/// The most threads that compress: each holds members in memory, and is one of the processes that the room may have.
+pub const MOST_THREADS: usize = 64;
 
 /// The name of every extended header.
 const PAX_NAME: &[u8] = b"././@PaxHeader";
@@ -65,7 +65,7 @@ pub struct Packed {
     pub diff_id: Digest,
 }
 
-/// Packs a tree into a store. `threads` of zero are as many as there are cores.
+/// Packs a tree into a store. `threads` of zero are as many as there are cores, up to [`MOST_THREADS`].
 ///
 /// # Errors
 /// As the scratch folder and the store say.
@@ -234,7 +234,7 @@ struct Round {
 }
 
 impl<W: Write> Gzip<W> {
-    /// Compresses into this writer. `threads` of zero are as many as there are cores.
+    /// Compresses into this writer. `threads` of zero are as many as there are cores, up to [`MOST_THREADS`].
     pub fn new(out: W, threads: usize) -> Self {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, Into::into).min(MOST_THREADS),
