@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use artifact::name::{ProjectName, Repository, Tag};
 use artifact::{Digest, Moment};
-use audit::entry::{Attempt, Body, Facts, Opened, Permit, PromotionId, Rebuild, Refusal, Release};
+use audit::entry::{Attempt, Body, Facts, Kind as _, Opened, Permit, PromotionId, Rebuild, Refusal, Release};
 use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use audit::released::Vouched;
@@ -108,6 +108,8 @@ pub struct Fold {
     /// The promotion whose sound signature was the last entry of ours.
     last: Option<PromotionId>,
     void: BTreeMap<u64, &'static str>,
+    /// Some facts were forgotten: what rested on them can't be held against them.
+    forgotten_facts: bool,
 }
 
 impl Fold {
@@ -120,6 +122,7 @@ impl Fold {
             vouched: Vouched::by(&keys.image),
             last: None,
             void: BTreeMap::new(),
+            forgotten_facts: false,
         }
     }
 
@@ -156,6 +159,10 @@ impl Fold {
         let index = entry.index;
         let fault = match &entry.content {
             Content::Rekor(_) => self.apply_leaf(entry),
+            Content::Forgotten(commitment) => {
+                self.forgotten_facts |= commitment.kind() == Facts::KIND;
+                None
+            }
             Content::Ours { body, .. } => {
                 let body = body.clone();
                 self.apply_body(entry, body)
@@ -246,7 +253,7 @@ impl Promotion {
                 self.let_go();
             }
             Body::Failed(_) => self.failures += 1,
-            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) => {}
+            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Forgotten(_) => {}
         }
         None
     }
@@ -256,6 +263,7 @@ impl Promotion {
         let size = |entry: &Entry| match &entry.content {
             Content::Ours { bytes, .. } => bytes.len(),
             Content::Rekor(leaf) => leaf.as_bytes().len(),
+            Content::Forgotten(_) => 0,
         };
         let kept: usize = self.under_permit.iter().map(size).sum();
         if self.under_permit.len() >= KEPT || kept + size(&entry) > KEPT_BYTES {

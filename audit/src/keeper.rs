@@ -5,7 +5,7 @@
 //! never acknowledged and is written over, and the one in the folder is at most one append behind. At start the whole
 //! log is read by the code that everybody reads it with. Whatever can't be explained by an interrupted append halts.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,7 @@ use crate::edge::Edge;
 use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
 use crate::merkle::{SIZE_LIMIT, TreeHash};
 use crate::note::Vkey;
+use crate::pack::{self, Salted};
 use crate::prover::Prover;
 use crate::reader::{Log, LogError};
 use crate::store::{self, Batch, Store};
@@ -27,6 +28,9 @@ use crate::tile;
 use crate::tiles;
 
 mod start;
+mod tail;
+
+use tail::Tail;
 
 /// A log, opened for writing. It holds the lock until it goes.
 #[derive(Debug)]
@@ -38,8 +42,7 @@ pub struct Keeper {
     store: Store,
     checkpoint: SignedCheckpoint,
     edge: Edge,
-    /// The entries of the partial bundle.
-    tail: Vec<Vec<u8>>,
+    tail: Tail,
     /// A write failed: what is on the disk is known only after it was read again.
     lost: bool,
     _lock: File,
@@ -60,7 +63,8 @@ impl Keeper {
         let (log, ()) = Log::fold_at(tiles, checkpoint, (), |(), _| {})?;
         start::publish(tiles, &log, &vkey, &mut store)?;
         let (checkpoint, edge) = (log.checkpoint().clone(), log.edge().clone());
-        let tail = start::tail(tiles, &edge)?;
+        tail::tidy(tiles, edge.size())?;
+        let tail = Tail::read(tiles, &edge)?;
         let (tiles, own) = (tiles.to_owned(), own.to_owned());
         Ok(Self { tiles, own, key, vkey, store, checkpoint, edge, tail, lost: false, _lock: lock })
     }
@@ -167,28 +171,30 @@ impl Keeper {
 
     fn write(&mut self, prepared: Vec<Prepared>) -> Result<(), Failure> {
         let (mut edge, mut tail) = (self.edge.clone(), self.tail.clone());
-        let (mut batch, mut superseded) = (Batch::default(), Vec::new());
+        let (mut batch, mut folders, mut bodies) = (Batch::default(), Vec::new(), Vec::new());
+        // Entries before this one have their bodies on the disk.
+        let mut fresh = tail.leaves.len();
         for entry in prepared {
-            if let Prepared::Ours { commitment, salt, body } = &entry {
-                let path = self.tiles.join(tiles::body_path(commitment.digest()));
-                batch.put(path, tiles::body_to_bytes(salt, body));
-            }
-            let leaf = entry.into_leaf();
+            let (leaf, slot) = entry.into_leaf(&self.tiles, &mut batch);
             let completed = edge.push(TreeHash::leaf(&leaf));
-            tail.push(leaf);
+            tail.push(leaf, slot);
             for (level, n, hashes) in completed {
                 if level == 0 {
-                    let entries = std::mem::take(&mut tail);
-                    batch.put(self.tiles.join(tile::bundle_path(n, tile::WIDTH)), tile::bundle_to_bytes(&entries));
-                    superseded.push(tile::bundle_path(n, tile::WIDTH));
+                    let Tail { leaves, slots } = std::mem::take(&mut tail);
+                    batch.put(self.tiles.join(tile::bundle_path(n, tile::WIDTH)), tile::bundle_to_bytes(&leaves));
+                    batch.put(self.tiles.join(tile::pack_path(n)), pack::to_bytes(&slots));
+                    folders.push(self.partials(&tile::bundle_path(n, tile::WIDTH)));
+                    bodies.extend(tail::superseded(&self.tiles, &leaves, &slots));
+                    fresh = 0;
                 }
                 batch.put(self.tiles.join(tile::path(level, n, tile::WIDTH)), tile::hashes_to_bytes(&hashes));
-                superseded.push(tile::path(level, n, tile::WIDTH));
+                folders.push(self.partials(&tile::path(level, n, tile::WIDTH)));
             }
         }
-        if !tail.is_empty() {
+        if !tail.leaves.is_empty() {
             let n = edge.size() / tile::WIDTH as u64;
-            batch.put(self.tiles.join(tile::bundle_path(n, tail.len())), tile::bundle_to_bytes(&tail));
+            batch.put(self.tiles.join(tile::bundle_path(n, tail.leaves.len())), tile::bundle_to_bytes(&tail.leaves));
+            tail.put_bodies(fresh, &self.tiles, &mut batch);
         }
         let before: Vec<_> = self.edge.partials().collect();
         for (level, n, hashes) in edge.partials().filter(|partial| !before.contains(partial)) {
@@ -203,11 +209,15 @@ impl Keeper {
         put_checkpoint(&self.own, &checkpoint, &mut self.store)?;
         put_checkpoint(&self.tiles, &checkpoint, &mut self.store)?;
         (self.edge, self.tail, self.checkpoint) = (edge, tail, checkpoint);
-        for path in superseded {
-            // A reader at an older size takes the full file. One that stays behind is only in the way.
-            let _ = std::fs::remove_dir_all(self.tiles.join(format!("{path}.p")));
-        }
+        // A reader at an older size takes the full file, or the pack. What stays behind is only in the way.
+        folders.into_iter().for_each(|path| drop(fs::remove_dir_all(path)));
+        bodies.into_iter().for_each(|path| drop(fs::remove_file(path)));
         Ok(())
+    }
+
+    /// The folder of a file's partial predecessors.
+    fn partials(&self, full: &str) -> PathBuf {
+        self.tiles.join(format!("{full}.p"))
     }
 }
 
@@ -235,10 +245,17 @@ impl Prepared {
         }
     }
 
-    fn into_leaf(self) -> Vec<u8> {
+    /// The leaf, and what will lie in the bundle's pack. A body that is too large for that is put in a file of its own.
+    fn into_leaf(self, tiles: &Path, batch: &mut Batch) -> (Vec<u8>, Option<Salted>) {
         match self {
-            Self::Ours { commitment, .. } => commitment.to_bytes(),
-            Self::Rekor(leaf) => Leaf::Rekor(leaf).to_bytes(),
+            Self::Rekor(leaf) => (Leaf::Rekor(leaf).to_bytes(), None),
+            Self::Ours { commitment, salt, body } if pack::holds(body.len()) => {
+                (commitment.to_bytes(), Some((salt, body)))
+            }
+            Self::Ours { commitment, salt, body } => {
+                batch.put(tiles.join(tiles::body_path(commitment.digest())), tiles::body_to_bytes(&salt, &body));
+                (commitment.to_bytes(), None)
+            }
         }
     }
 }

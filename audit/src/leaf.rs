@@ -34,6 +34,9 @@ pub enum LeafError {
     /// Too short, or too long.
     #[error("a leaf of {0} bytes: ours have 34, and none has more than {LIMIT}")]
     Length(usize),
+    /// A body for a leaf shaped as Rekor's, which has none.
+    #[error("a leaf shaped as Rekor's has no body, and there is one for it")]
+    NoBody,
     /// The body or its salt is not what was committed to.
     #[error("the body or its salt is not the one that the log commits to: it was changed")]
     Commitment,
@@ -104,6 +107,11 @@ impl Commitment {
     /// The 34 bytes of the leaf.
     pub fn to_bytes(&self) -> Vec<u8> {
         [&[self.kind, VERSION][..], self.digest.raw()].concat()
+    }
+
+    /// The number of its kind.
+    pub fn kind(&self) -> u8 {
+        self.kind
     }
 
     /// The digest, under which body and salt lie beside the log.

@@ -4,6 +4,7 @@
 //! what lies in it is ours ([`entry`], [`leaf`]) or shaped as Rekor's. Whoever relies on an entry holds it as
 //! [`recorded::Recorded`], which only a proof can make.
 
+mod ahead;
 pub mod checkpoint;
 pub mod config;
 pub mod door;
@@ -14,6 +15,7 @@ pub mod keys;
 pub mod leaf;
 pub mod merkle;
 pub mod note;
+pub mod pack;
 pub mod prover;
 pub mod reader;
 pub mod receipt;

@@ -5,16 +5,23 @@ use std::path::{Path, PathBuf};
 
 use artifact::failure::{Failure, Retry};
 
+use crate::ahead;
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
 use crate::edge::{self, Edge};
 use crate::entry::Body;
-use crate::leaf::{Leaf, LeafError, RekorLeaf, Salt};
-use crate::merkle::{ProofError, TreeHash};
+use crate::leaf::{Commitment, LeafError, RekorLeaf, Salt};
+use crate::merkle::ProofError;
 use crate::note::Vkey;
 use crate::prover::Prover;
 use crate::recorded::Proven;
 use crate::tile;
 use crate::tiles::{self, Tiles};
+
+mod bundle;
+mod forgetting;
+
+use bundle::Bundle;
+use forgetting::Forgetting;
 
 /// Why a log was not read.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +128,8 @@ pub enum Content {
     },
     /// A leaf shaped as Rekor's.
     Rekor(RekorLeaf),
+    /// One of ours whose body and salt were deleted, as another entry says.
+    Forgotten(Commitment),
 }
 
 impl Entry {
@@ -128,18 +137,28 @@ impl Entry {
     pub fn body(&self) -> Option<&Body> {
         match &self.content {
             Content::Ours { body, .. } => Some(body),
-            Content::Rekor(_) => None,
+            Content::Rekor(_) | Content::Forgotten(_) => None,
         }
     }
 
-    /// The entry with a receipt that the keeper gave, for who relies on it.
-    pub fn proven(&self, receipt: String) -> Proven {
+    /// The entry with a receipt that the keeper gave, for who relies on it. `None`: what it said was forgotten.
+    pub fn proven(&self, receipt: String) -> Option<Proven> {
         use artifact::digest::Base64;
         match &self.content {
             Content::Ours { bytes, salt, .. } => {
-                Proven { content: Base64(bytes.clone()), salt: Some(Base64(salt.raw().to_vec())), receipt }
+                Some(Proven { content: Base64(bytes.clone()), salt: Some(Base64(salt.raw().to_vec())), receipt })
             }
-            Content::Rekor(leaf) => Proven { content: Base64(leaf.as_bytes().to_vec()), salt: None, receipt },
+            Content::Rekor(leaf) => Some(Proven { content: Base64(leaf.as_bytes().to_vec()), salt: None, receipt }),
+            Content::Forgotten(_) => None,
+        }
+    }
+
+    /// The bytes of its leaf.
+    pub fn leaf(&self) -> Vec<u8> {
+        match &self.content {
+            Content::Ours { body, bytes, salt } => Commitment::to(body.kind(), salt, bytes).to_bytes(),
+            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
+            Content::Forgotten(commitment) => commitment.to_bytes(),
         }
     }
 }
@@ -178,16 +197,24 @@ impl Log {
         mut step: impl FnMut(&mut T, Entry),
     ) -> Result<(Self, T), LogError> {
         let (mut edge, tiles) = (Edge::default(), Tiles::new(folder, checkpoint.size()));
-        for n in 0..checkpoint.size().div_ceil(tile::WIDTH as u64) {
-            for (leaf, hash) in leaves(&tiles, n)? {
-                let index = edge.size();
-                for completed in edge.push(hash).iter().filter(above_leaves) {
-                    compare(&tiles, completed)?;
+        let (bundles, mut forgetting) = (checkpoint.size().div_ceil(tile::WIDTH as u64), Forgetting::default());
+        ahead::in_order(
+            bundles,
+            |n| Bundle::read(&tiles, n),
+            |bundle: Result<Bundle, LogError>| {
+                for (hash, found) in bundle?.entries {
+                    let index = edge.size();
+                    for completed in edge.push(hash).iter().filter(above_leaves) {
+                        compare(&tiles, completed)?;
+                    }
+                    let content = found.content(&tiles, index)?;
+                    forgetting.see(index, &content);
+                    step(&mut state, Entry { index, content });
                 }
-                let content = content(&tiles, &leaf).map_err(|cause| cause.of_entry(index))?;
-                step(&mut state, Entry { index, content });
-            }
-        }
+                Ok(())
+            },
+        )?;
+        forgetting.check(&tiles)?;
         for partial in edge.partials().filter(|tile| above_leaves(&tile)) {
             compare(&tiles, &partial)?;
         }
@@ -234,28 +261,6 @@ pub(crate) fn latest(folder: &Path, log: &Vkey) -> Result<SignedCheckpoint, LogE
     SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path, cause })
 }
 
-/// The entries of a bundle with their hashes, once the bundle and its tile say the same: before a body is looked for by
-/// what a changed entry says.
-fn leaves(tiles: &Tiles, n: u64) -> Result<Vec<(Vec<u8>, TreeHash)>, LogError> {
-    let (bundle, leaves) = tiles.bundle(n)?;
-    let (tile, hashes) = tiles.hashes(0, n)?;
-    let leaves: Vec<_> = leaves
-        .into_iter()
-        .map(|leaf| {
-            let hash = TreeHash::leaf(&leaf);
-            (leaf, hash)
-        })
-        .collect();
-    match leaves.iter().zip(&hashes).position(|((_, found), expected)| found != expected) {
-        None => Ok(leaves),
-        Some(at) => {
-            let index = n * tile::WIDTH as u64 + at as u64;
-            let what = format!("entry {index} is not the one that {} has: one of the two was changed", tile.display());
-            Err(tiles::broken(&bundle, what))
-        }
-    }
-}
-
 /// Level 0 is compared with the bundles already.
 fn above_leaves((level, ..): &&edge::Tile) -> bool {
     *level > 0
@@ -268,30 +273,6 @@ fn compare(tiles: &Tiles, (level, n, expected): &edge::Tile) -> Result<(), LogEr
         Ok(())
     } else {
         Err(tiles::broken(&path, "not the hashes of the entries: it was changed"))
-    }
-}
-
-/// What an entry is: its body by its digest, for one of ours.
-fn content(tiles: &Tiles, leaf: &[u8]) -> Result<Content, LogError> {
-    // The caller knows the index.
-    let broken = |cause| LogError::Entry { index: 0, cause };
-    match Leaf::parse(leaf).map_err(broken)? {
-        Leaf::Rekor(leaf) => Ok(Content::Rekor(leaf)),
-        Leaf::Ours(commitment) => {
-            let (salt, bytes) = tiles.body(commitment.digest())?;
-            let body = commitment.open(&salt, &bytes).map_err(broken)?;
-            Ok(Content::Ours { body, bytes, salt })
-        }
-    }
-}
-
-impl LogError {
-    fn of_entry(self, index: u64) -> Self {
-        match self {
-            Self::Entry { cause, .. } => Self::Entry { index, cause },
-            Self::Broken { path, what } => Self::Broken { path, what: format!("{what} (the body of entry {index})") },
-            other => other,
-        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Swept {
     pub strays: Vec<String>,
     /// How many more there are.
     pub more: u64,
-    /// How many bodies there are.
+    /// How many bodies lie in files of their own.
     pub bodies: u64,
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn sweep(folder: &Path, size: u64) -> Result<Swept, LogError> {
     walk(folder, "", &mut |name| {
         let known = match Part::parse(name) {
             Some(part) => part.check(&tiles, folder, name)?,
-            None => name == tile::CHECKPOINT || is_body(name),
+            None => name == tile::CHECKPOINT || is_body(name) || is_pack(name, size),
         };
         match known {
             true => swept.bodies += u64::from(is_body(name)),
@@ -73,6 +73,13 @@ fn walk(folder: &Path, below: &str, each: &mut dyn FnMut(&str) -> Result<(), Log
 fn is_body(name: &str) -> bool {
     let hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
     name.strip_prefix("body/").is_some_and(|name| name.len() == 64 && name.bytes().all(hex))
+}
+
+/// A pack of a bundle that is full at this size: the reader's to verify.
+fn is_pack(name: &str, size: u64) -> bool {
+    let Some(number) = name.strip_prefix("body/") else { return false };
+    let n = number.replace(['/', 'x'], "").parse::<u64>();
+    n.is_ok_and(|n| tile::pack_path(n) == name && n < size / tile::WIDTH as u64)
 }
 
 /// A tile, or a bundle of entries, by its name.

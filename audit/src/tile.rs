@@ -32,6 +32,11 @@ pub fn bundle_path(n: u64, width: usize) -> String {
     format!("tile/entries/{}", tail(n, width))
 }
 
+/// The path of a full bundle's body pack in a log's folder.
+pub fn pack_path(n: u64) -> String {
+    format!("body/{}", tail(n, WIDTH))
+}
+
 fn tail(n: u64, width: usize) -> String {
     let mut path = format!("{:03}", n % 1000);
     let mut rest = n / 1000;

@@ -9,6 +9,7 @@ use artifact::{Digest, regular};
 use crate::edge;
 use crate::leaf::Salt;
 use crate::merkle::TreeHash;
+use crate::pack::{self, Salted, Slots};
 use crate::reader::LogError;
 use crate::tile;
 use crate::{entry, note};
@@ -20,11 +21,6 @@ pub(crate) fn read(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, LogErro
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(LogError::Io { path: path.to_owned(), cause }),
     }
-}
-
-/// A file that must be there.
-fn require(path: &Path, limit: usize) -> Result<Vec<u8>, LogError> {
-    read(path, limit)?.ok_or_else(|| broken(path, "missing"))
 }
 
 pub(crate) fn broken(path: &Path, what: impl Into<String>) -> LogError {
@@ -58,6 +54,11 @@ pub(crate) struct Tiles {
 impl Tiles {
     pub(crate) fn new(folder: &Path, size: u64) -> Self {
         Self { folder: folder.to_owned(), size, read: HashMap::new() }
+    }
+
+    /// Where a body lies that has a file of its own.
+    pub(crate) fn body_path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(body_path(digest))
     }
 
     /// How many entries the log has.
@@ -117,15 +118,25 @@ impl Tiles {
         Ok(edge::over(hashes))
     }
 
-    /// A body and its salt.
-    pub(crate) fn body(&self, digest: &Digest) -> Result<(Salt, Vec<u8>), LogError> {
+    /// The slots of a full bundle's pack, and where it lies; `None` when there is none.
+    pub(crate) fn pack(&self, n: u64) -> Result<(PathBuf, Option<Slots>), LogError> {
+        let path = self.folder.join(tile::pack_path(n));
+        let Some(bytes) = read(&path, pack::LIMIT)? else { return Ok((path, None)) };
+        match pack::from_bytes(&bytes) {
+            Some(slots) => Ok((path, Some(slots))),
+            None => Err(broken(&path, "not a pack of 256 bodies: it was cut or changed")),
+        }
+    }
+
+    /// A body that lies in a file of its own, with its salt, and where it lies.
+    pub(crate) fn body(&self, digest: &Digest) -> Result<(PathBuf, Option<Salted>), LogError> {
         let path = self.folder.join(body_path(digest));
-        let mut bytes = require(&path, 32 + entry::LIMIT)?;
+        let Some(mut bytes) = read(&path, 32 + entry::LIMIT)? else { return Ok((path, None)) };
         if bytes.len() < 32 {
             return Err(broken(&path, "shorter than a salt: it was cut"));
         }
         let body = bytes.split_off(32);
         let salt = <[u8; 32]>::try_from(bytes).map_err(|_| broken(&path, "no salt"))?;
-        Ok((Salt::from_raw(salt), body))
+        Ok((path, Some((Salt::from_raw(salt), body))))
     }
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::checkpoint::SignedCheckpoint;
+use crate::entry::Body;
 use crate::merkle::TreeHash;
 use crate::note::Vkey;
+use crate::pack;
 use crate::reader::{self, Content, Log, LogError};
 use crate::sweep::{self, Swept};
+use crate::tile;
 
 /// What was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Verified {
     pub root: TreeHash,
     /// How many there are of each kind; leaves shaped as Rekor's are `rekor`.
     pub kinds: BTreeMap<&'static str, u64>,
+    /// How many bodies were deleted, each by an entry that says so.
+    pub forgotten: u64,
     /// The size of the older checkpoint that the log was shown to begin with.
     pub since: Option<u64>,
     /// What was not checked, a line each.
@@ -29,7 +34,8 @@ pub struct Verified {
 impl Verified {
     /// How many bodies were hashed.
     pub fn bodies(&self) -> u64 {
-        self.kinds.iter().filter(|(kind, _)| **kind != REKOR).map(|(_, count)| count).sum()
+        let ours = self.kinds.iter().filter(|(kind, _)| **kind != REKOR).map(|(_, count)| count).sum::<u64>();
+        ours - self.forgotten
     }
 }
 
@@ -44,12 +50,20 @@ const REKOR: &str = "rekor";
 pub fn whole(folder: &Path, log: &Vkey, since: Option<&SignedCheckpoint>) -> Result<Verified, LogError> {
     let checkpoint = reader::latest(folder, log)?;
     let swept = sweep::sweep(folder, checkpoint.size())?;
-    let (log, kinds) = Log::fold_at(folder, checkpoint, BTreeMap::new(), |kinds, entry| {
-        let kind = match entry.content {
-            Content::Ours { body, .. } => body.name(),
+    let packed = checkpoint.size() - checkpoint.size() % tile::WIDTH as u64;
+    let (log, counted) = Log::fold_at(folder, checkpoint, Counted::default(), |counted, entry| {
+        let kind = match &entry.content {
+            Content::Ours { body, bytes, .. } => {
+                counted.apart += u64::from(entry.index >= packed || !pack::holds(bytes.len()));
+                body.name()
+            }
             Content::Rekor(_) => REKOR,
+            Content::Forgotten(commitment) => {
+                counted.forgotten += 1;
+                Body::name_of(commitment.kind()).unwrap_or_default()
+            }
         };
-        *kinds.entry(kind).or_insert(0) += 1;
+        *counted.kinds.entry(kind).or_insert(0) += 1;
     })?;
     if let Some(since) = since {
         log.prover().begins_with(since)?;
@@ -59,15 +73,25 @@ pub fn whole(folder: &Path, log: &Vkey, since: Option<&SignedCheckpoint>) -> Res
         origin: checkpoint.origin().to_owned(),
         size: checkpoint.size(),
         root: *checkpoint.root(),
-        kinds,
+        kinds: counted.kinds,
+        forgotten: counted.forgotten,
         since: since.map(SignedCheckpoint::size),
         not_checked: Vec::new(),
     };
-    verified.not_checked = not_checked(&verified, &swept);
+    verified.not_checked = not_checked(&verified, &swept, counted.apart);
     Ok(verified)
 }
 
-fn not_checked(verified: &Verified, swept: &Swept) -> Vec<String> {
+/// What a log holds.
+#[derive(Default)]
+struct Counted {
+    kinds: BTreeMap<&'static str, u64>,
+    /// Bodies in files of their own.
+    apart: u64,
+    forgotten: u64,
+}
+
+fn not_checked(verified: &Verified, swept: &Swept, apart: u64) -> Vec<String> {
     let mut list = vec!["whether there is a newer checkpoint than the one that lies here".to_owned()];
     // Every log begins with nothing: a checkpoint of no entries tells nothing.
     if verified.since.unwrap_or(0) == 0 {
@@ -85,8 +109,14 @@ fn not_checked(verified: &Verified, swept: &Swept) -> Vec<String> {
     if swept.more > 0 {
         list.push(format!("{} more files that are no part of the log at this size", swept.more));
     }
+    if verified.forgotten > 0 {
+        list.push(format!(
+            "what {} entries said: their bodies were forgotten, as later entries say",
+            verified.forgotten
+        ));
+    }
     // A keeper may have appended since the folder was listed.
-    match swept.bodies.saturating_sub(verified.bodies()) {
+    match swept.bodies.saturating_sub(apart) {
         0 => {}
         extra => list.push(format!("{extra} files in body/ that no entry names")),
     }

@@ -28,12 +28,13 @@ impl Fold {
         match body {
             Body::Facts(facts) => self.facts_fault(promotion, facts),
             Body::Rebuild(rebuild) => self.rebuild_fault(rebuild),
-            Body::Permit(permit) => permit_fault(promotion, permit),
+            Body::Permit(permit) => self.permit_fault(promotion, permit),
             Body::Attempt(attempt) => attempt_fault(promotion, attempt),
             Body::Signature(signature) => self.signature_fault(promotion, signature),
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
-            Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) | Body::Posture(_) | Body::Halted(_) => None,
+            Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
+            Body::Posture(_) | Body::Halted(_) | Body::Forgotten(_) => None,
         }
     }
 
@@ -61,6 +62,26 @@ impl Fold {
         (!ours).then_some("a comparison of something else")
     }
 
+    /// What a permit rests on must be there before it. Nothing is signed by what is forgotten: the signer asks for the facts.
+    fn permit_fault(&self, promotion: &Promotion, permit: &Permit) -> Fault {
+        let Some(rebuild) = &promotion.rebuild else { return Some("a permit without a rebuild") };
+        let (opened, terms) = (&promotion.opened, &permit.terms);
+        let of_facts = match &promotion.facts {
+            Some(facts) => terms.facts == Digest::of(&facts.envelope.0) || self.forgotten_facts,
+            None => self.forgotten_facts,
+        };
+        let ours = terms.project == opened.project
+            && terms.commit == opened.commit
+            && terms.lane == opened.lane
+            && terms.digest == rebuild.rebuild
+            && terms.comparisons == [Digest::of(&rebuild.comparison.0)];
+        match (of_facts, ours) {
+            (false, _) => Some("a permit without its facts"),
+            (_, false) => Some("a permit of something else"),
+            _ => None,
+        }
+    }
+
     fn signature_fault(&self, promotion: &Promotion, signature: &Signature) -> Fault {
         let Some(attempt) = &promotion.attempt else { return Some("a signature without an attempt") };
         let announced = attempt.id == signature.attempt
@@ -74,21 +95,6 @@ fn opened_fault(opened: &Opened) -> Fault {
     let Opened { lane, project, commit, candidate, evidence, rules, .. } = opened;
     let id = PromotionId::of(lane, project, commit, candidate.as_ref(), evidence, rules);
     (id != opened.promotion).then_some("its name is not that of what it says")
-}
-
-/// What a permit rests on must be there before it.
-fn permit_fault(promotion: &Promotion, permit: &Permit) -> Fault {
-    let (Some(facts), Some(rebuild)) = (&promotion.facts, &promotion.rebuild) else {
-        return Some("a permit without facts or rebuild");
-    };
-    let (opened, terms) = (&promotion.opened, &permit.terms);
-    let ours = terms.project == opened.project
-        && terms.commit == opened.commit
-        && terms.lane == opened.lane
-        && terms.digest == rebuild.rebuild
-        && terms.facts == Digest::of(&facts.envelope.0)
-        && terms.comparisons == [Digest::of(&rebuild.comparison.0)];
-    (!ours).then_some("a permit of something else")
 }
 
 fn attempt_fault(promotion: &Promotion, attempt: &Attempt) -> Fault {

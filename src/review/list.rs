@@ -5,6 +5,7 @@ use std::path::Path;
 use artifact::failure::Failure;
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
+use audit::entry::Body;
 use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use serde::Serialize;
@@ -94,6 +95,13 @@ fn line(read: &Read, entry: &Entry) -> Line {
             promotion: None,
             what: said(read, entry.index, format!("a signature as Rekor writes it, {} bytes", leaf.as_bytes().len())),
         },
+        Content::Forgotten(commitment) => Line {
+            index: entry.index,
+            at: None,
+            kind: Body::name_of(commitment.kind()).unwrap_or_default(),
+            promotion: None,
+            what: "forgotten: its body was deleted by an order, and a later entry says so".to_owned(),
+        },
     }
 }
 
@@ -130,6 +138,10 @@ pub fn show_entry(places: &Places, index: u64) -> Result<(), Failure> {
             println!("{}", printable(&String::from_utf8_lossy(leaf.as_bytes())));
             Ok(())
         }
+        Content::Forgotten(_) => Err(Failure::never(
+            "forgotten",
+            format!("entry {index}: its body was deleted by an order, as a later entry says"),
+        )),
     }
 }
 

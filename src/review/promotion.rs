@@ -156,5 +156,6 @@ pub(super) fn what(body: &Body) -> String {
         Body::Release(b) => format!("{}@{}", b.repository, b.digest),
         Body::Posture(b) => format!("{} rooms", b.hellos.len()),
         Body::Halted(b) => b.failure.to_string(),
+        Body::Forgotten(b) => format!("{} bodies were deleted by the order of entry {}", b.indexes.len(), b.order),
     }
 }

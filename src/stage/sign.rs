@@ -92,7 +92,7 @@ fn release_ask(ledger: &mut Ledger, id: &PromotionId, seen: u64) -> Result<Relea
     let proved = ledger.prove(indexes, seen)?;
     let mut receipts = proved.receipts.into_iter();
     let mut proven = |entry: &Entry| -> Result<Proven, Failure> {
-        receipts.next().map(|receipt| entry.proven(receipt)).ok_or_else(out_of_order)
+        receipts.next().and_then(|receipt| entry.proven(receipt)).ok_or_else(out_of_order)
     };
     Ok(ReleaseAsk {
         project: promotion.opened.project,

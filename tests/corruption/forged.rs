@@ -11,10 +11,10 @@ use artifact::key::Ed25519Key;
 use audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use audit::edge::Edge;
 use audit::entry::{Body, Halted};
-use audit::leaf::{Commitment, Salt};
+use audit::leaf::{Commitment, Leaf, Salt};
 use audit::merkle::TreeHash;
 use audit::note::Vkey;
-use audit::tile;
+use audit::{pack, tile};
 
 pub const ORIGIN: &str = "forged.example/log";
 
@@ -83,6 +83,21 @@ impl Forged {
         SignedCheckpoint::sign(Checkpoint { origin: origin.to_owned(), size, root }, &self.key()).unwrap()
     }
 
+    /// The body of a leaf, and what its file is called while its bundle is partial.
+    fn body_of(&self, leaf: &[u8]) -> Option<(String, pack::Salted)> {
+        let Ok(Leaf::Ours(commitment)) = Leaf::parse(leaf) else { return None };
+        let name = commitment.digest().hex();
+        let bytes = self.bodies.get(&name)?;
+        let (salt, body) = bytes.split_first_chunk()?;
+        Some((name, (Salt::from_raw(*salt), body.to_vec())))
+    }
+
+    /// The pack beside these entries.
+    pub fn pack_of(&self, entries: &[Vec<u8>]) -> Vec<u8> {
+        let slots: Vec<_> = entries.iter().map(|leaf| Some(self.body_of(leaf)?.1)).collect();
+        pack::to_bytes(&slots)
+    }
+
     /// Writes all of it.
     pub fn write(&self, folder: &Path) {
         let put = |name: String, bytes: Vec<u8>| {
@@ -101,9 +116,14 @@ impl Forged {
         }
         for (n, entries) in (0..).zip(self.leaves.chunks(tile::WIDTH)) {
             put(tile::bundle_path(n, entries.len()), tile::bundle_to_bytes(entries));
-        }
-        for (name, bytes) in &self.bodies {
-            put(format!("body/{name}"), bytes.clone());
+            if entries.len() == tile::WIDTH {
+                put(tile::pack_path(n), self.pack_of(entries));
+                continue;
+            }
+            let bodies = entries.iter().filter_map(|leaf| self.body_of(leaf));
+            for (name, (salt, body)) in bodies {
+                put(format!("body/{name}"), [&salt.raw()[..], &body].concat());
+            }
         }
         put(tile::CHECKPOINT.to_owned(), self.checkpoint(self.leaves.len()).note().as_bytes().to_vec());
     }

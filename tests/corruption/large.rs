@@ -98,7 +98,7 @@ fn files_of_a_large_log_that_are_missing_swapped_cut_or_of_another_kind_are_name
     let mut sample = Sample::new("files of a large log");
     let (full, partial) = (sample.below(273) as u64, 273);
     let other = (full + 1) % 273;
-    let body = files(log.path()).into_iter().find(|f| f.starts_with("body/")).unwrap();
+    let body = files(log.path()).into_iter().find(|f| f.starts_with("body/") && f.len() > 64).unwrap();
     let names = [
         name(Some(0), full),
         name(Some(0), partial),
@@ -107,7 +107,8 @@ fn files_of_a_large_log_that_are_missing_swapped_cut_or_of_another_kind_are_name
         name(Some(2), 0),
         name(None, full),
         name(None, partial),
-        body,
+        body.clone(),
+        tile::pack_path(full),
         "checkpoint".to_owned(),
     ];
     let mut cases: Vec<Case<'_>> = Vec::new();
@@ -116,7 +117,7 @@ fn files_of_a_large_log_that_are_missing_swapped_cut_or_of_another_kind_are_name
         let cut = move |d: &mut Damage<'_>| d.write(name, &d.read(name)[1..]);
         let longer = move |d: &mut Damage<'_>| d.write(name, [&d.read(name)[..], b"\0"].concat());
         let thing = &THINGS[n % THINGS.len()];
-        let word: &str = if name.starts_with("body/") { "entry " } else { name };
+        let word: &str = if *name == body { "entry " } else { name };
         cases.push(("missing", name, Box::new(move |d| drop(d.remove(name)))));
         cases.push(("without its first byte", word, Box::new(cut)));
         cases.push(("with one byte more", word, Box::new(longer)));
@@ -169,12 +170,12 @@ fn entries_of_a_large_log_that_are_swapped_dropped_or_doubled_are_found() {
     let (bundle, tile) = (name(None, n), name(Some(0), n));
     let (left, right) = (sample.below(128), 128 + sample.below(127));
     let first = n as usize * 256;
-    // The entries of one bundle, changed; and the tile with them, as whoever can write both would.
+    // The entries of one bundle, changed; and tile and bodies with them, as whoever can write all three would.
     let changed = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
         let mut entries = log.forged.leaves[first..first + 256].to_vec();
         change(&mut entries);
         let hashes: Vec<_> = entries.iter().map(|e| TreeHash::leaf(e)).collect();
-        (tile::bundle_to_bytes(&entries), tile::hashes_to_bytes(&hashes))
+        (tile::bundle_to_bytes(&entries), tile::hashes_to_bytes(&hashes), log.forged.pack_of(&entries))
     };
     let mut cases: Vec<Case<'_>> = Vec::new();
     let next = log.forged.leaves[first + 256].clone();
@@ -192,14 +193,15 @@ fn entries_of_a_large_log_that_are_swapped_dropped_or_doubled_are_found() {
         ),
     ];
     for (what, change) in &all {
-        let (entries, hashes) = changed(change);
-        let (to, both) = (bundle.clone(), entries.clone());
-        cases.push((what, leak(bundle.clone()), Box::new(move |d| d.write(&to, &both))));
-        let (one, two) = (bundle.clone(), tile.clone());
+        let (entries, hashes, bodies) = changed(change);
+        let (to, alone) = (bundle.clone(), entries.clone());
+        cases.push((what, leak(bundle.clone()), Box::new(move |d| d.write(&to, &alone))));
+        let (one, two, three) = (bundle.clone(), tile.clone(), tile::pack_path(n));
         let upper = name(Some(1), n / 256);
         let harm = move |d: &mut Damage<'_>| {
             d.write(&one, &entries);
             d.write(&two, &hashes);
+            d.write(&three, &bodies);
         };
         cases.push((what, leak(upper), Box::new(harm)));
     }

@@ -101,7 +101,7 @@ fn bodies_of(entries: &[audit::reader::Entry]) -> Vec<(String, String)> {
             let digest = *Commitment::to(body.kind(), salt, bytes).digest();
             Some((format!("body/{}", digest.hex()), format!("entry {}", entry.index)))
         }
-        Content::Rekor(_) => None,
+        Content::Rekor(_) | Content::Forgotten(_) => None,
     };
     entries.iter().filter_map(file).collect()
 }

@@ -170,6 +170,7 @@ fn another_history(promoted: &Promoted, log: &Path, refused: impl Fn(&str)) {
         match &entry.content {
             Content::Ours { body, bytes, salt } => forged.body(body.kind(), *salt.raw(), bytes),
             Content::Rekor(leaf) => forged.leaves.push(leaf.as_bytes().to_vec()),
+            Content::Forgotten(_) => unreachable!("nothing was forgotten"),
         }
     }
     fs::remove_dir_all(log).unwrap();

@@ -140,7 +140,7 @@ fn names(folder: &Path, log: &Vkey, name: &str) -> Vec<String> {
     let (_, entries) = Log::open(folder, log).unwrap();
     let digest = |e: &audit::reader::Entry| match &e.content {
         Content::Ours { body, bytes, salt } => audit::leaf::Commitment::to(body.kind(), salt, bytes).digest().hex(),
-        Content::Rekor(_) => String::new(),
+        Content::Rekor(_) | Content::Forgotten(_) => String::new(),
     };
     let entry = entries.iter().find(|e| name == format!("body/{}", digest(e)));
     entry.map(|e| format!("entry {}: ", e.index)).into_iter().chain([name.to_owned()]).collect()

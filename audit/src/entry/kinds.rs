@@ -276,4 +276,15 @@ kinds! {
         /// When.
         at: Moment,
     }
+
+    15 "forgotten"
+    /// Bodies were deleted, with their salts: an order of people asked for it. Every proof still holds.
+    Forgotten {
+        /// The index of the order's entry.
+        order: u64,
+        /// The entries whose bodies went, ascending.
+        indexes: Vec<u64>,
+        /// When.
+        at: Moment,
+    }
 }

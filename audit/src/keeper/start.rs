@@ -10,13 +10,12 @@ use artifact::key::Ed25519Key;
 use super::{put_checkpoint, unwritten};
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::door::SUBMISSIONS;
-use crate::edge::Edge;
 use crate::merkle::TreeHash;
 use crate::note::Vkey;
 use crate::reader::{Log, LogError};
 use crate::store::{Batch, Store};
 use crate::tile;
-use crate::tiles::{self, Tiles};
+use crate::tiles;
 
 /// The log's key: made for a new log, never for one that is there.
 pub(super) fn key(tiles: &Path, own: &Path, store: &mut Store) -> Result<Ed25519Key, Failure> {
@@ -96,19 +95,6 @@ fn checkpoint(folder: &Path, vkey: &Vkey) -> Result<Option<SignedCheckpoint>, Lo
     let note = tiles::read_note(&path)?;
     let opened = note.map(|note| SignedCheckpoint::open(&note, vkey)).transpose();
     opened.map_err(|cause| LogError::Checkpoint { path, cause })
-}
-
-/// The entries of the partial bundle, which the next append writes again.
-pub(super) fn tail(folder: &Path, edge: &Edge) -> Result<Vec<Vec<u8>>, LogError> {
-    let n = edge.size() / tile::WIDTH as u64;
-    let tail = match edge.size() % tile::WIDTH as u64 {
-        0 => Vec::new(),
-        _ => Tiles::new(folder, edge.size()).bundle(n)?.1,
-    };
-    let hashes: Vec<_> = tail.iter().map(|leaf| TreeHash::leaf(leaf)).collect();
-    let known = edge.partials().find(|(level, ..)| *level == 0).map(|(.., hashes)| hashes).unwrap_or_default();
-    let path = folder.join(tile::bundle_path(n, tail.len()));
-    if hashes == known { Ok(tail) } else { Err(tiles::broken(&path, "changed while it was read")) }
 }
 
 fn halt(path: &Path, what: &str) -> Failure {

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::keeper::tests::{House, some};
+use crate::merkle::TreeHash;
 use crate::verify;
 
 /// 262 entries: a full bundle and a partial one, a full tile and a partial one, and a partial tile of level 1.
@@ -77,6 +78,99 @@ fn every_body_counts() {
         fs::write(&path, good).unwrap();
     }
     Log::open(&folder, &vkey).unwrap();
+}
+
+/// A log whose entry 0 is of this kind, with 300 entries after it, and a last one that says entry 0 was forgotten.
+fn forgetting(first: Body) -> (House, Vkey) {
+    use crate::door::Submission;
+    use crate::entry::Forgotten;
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    keeper.append(vec![Submission::Body(first)], 0).unwrap();
+    for _ in 0..6 {
+        keeper.append(some(50, "x"), 0).unwrap();
+    }
+    let at = artifact::Moment::from_unix(1).unwrap();
+    keeper.append(vec![Submission::Body(Forgotten { order: 7, indexes: vec![0], at }.into())], 0).unwrap();
+    (house, keeper.vkey().clone())
+}
+
+/// Empties a slot of the first pack.
+fn empty(folder: &Path, slot: usize) {
+    let path = folder.join(tile::pack_path(0));
+    let mut slots = crate::pack::from_bytes(&fs::read(&path).unwrap()).unwrap();
+    slots[slot] = None;
+    fs::write(path, crate::pack::to_bytes(&slots)).unwrap();
+}
+
+#[test]
+fn a_body_may_be_gone_when_a_later_entry_says_so_and_only_then() {
+    use crate::keeper::tests::body;
+    let (house, vkey) = forgetting(body("personal"));
+    let folder = house.tiles();
+    assert_eq!(verify::whole(&folder, &vkey, None).unwrap().forgotten, 0);
+    let receipt = Log::open(&folder, &vkey).unwrap().0.prover().prove(0).unwrap();
+    empty(&folder, 0);
+    let verified = verify::whole(&folder, &vkey, None).unwrap();
+    assert_eq!((verified.forgotten, verified.size), (1, 302));
+    assert!(verified.not_checked.iter().any(|line| line.contains("forgotten")), "{:?}", verified.not_checked);
+    let (_, entries) = Log::open(&folder, &vkey).unwrap();
+    assert!(matches!(entries[0].content, Content::Forgotten(_)));
+    receipt.verify(&vkey, &entries[0].leaf()).unwrap();
+    // The keeper goes on with it.
+    drop(house.open().unwrap().append(some(1, "on"), 302).unwrap());
+
+    empty(&folder, 1);
+    let error = Log::open(&folder, &vkey).unwrap_err().to_string();
+    assert!(error.contains("the body of entry 1), and no later entry says"), "{error}");
+
+    // What is decided, signed or released never goes, whatever an entry says.
+    let at = artifact::Moment::from_unix(1).unwrap();
+    let (house, vkey) = forgetting(crate::entry::Posture { hellos: Vec::new(), at }.into());
+    empty(&house.tiles(), 0);
+    assert!(Log::open(&house.tiles(), &vkey).is_err());
+}
+
+#[test]
+fn a_body_lies_in_its_pack_or_apart_by_its_size_alone() {
+    let (house, vkey) = log();
+    let folder = house.tiles();
+    assert_eq!(bodies(&folder).len(), 1 + 5, "a pack, and the bodies of six entries of which one is Rekor's");
+    let (_, entries) = Log::open(&folder, &vkey).unwrap();
+    let Content::Ours { body, bytes, salt } = &entries[0].content else { panic!("ours") };
+    let commitment = Commitment::to(body.kind(), salt, bytes);
+    empty(&folder, 0);
+    let apart = folder.join(crate::tiles::body_path(commitment.digest()));
+    fs::write(&apart, crate::tiles::body_to_bytes(salt, bytes)).unwrap();
+    let error = Log::open(&folder, &vkey).unwrap_err().to_string();
+    assert!(error.contains("must be in"), "{error}");
+
+    // A large one lies apart for good, and a start takes away what an interrupted append left.
+    let house = House::new();
+    let mut keeper = house.open().unwrap();
+    let large = crate::keeper::tests::body(&"x".repeat(crate::pack::BODY_LIMIT));
+    keeper.append(vec![crate::door::Submission::Body(large)], 0).unwrap();
+    let before = house.copy();
+    for _ in 0..5 {
+        keeper.append(some(60, "x"), 0).unwrap();
+    }
+    let (vkey, folder) = (keeper.vkey().clone(), house.tiles());
+    drop(keeper);
+    let last = verify::whole(&folder, &vkey, None).unwrap();
+    let (_, entries) = Log::open(&folder, &vkey).unwrap();
+    let left = entries[1..].iter().find_map(|e| match &e.content {
+        Content::Ours { body, bytes, salt } => Some((Commitment::to(body.kind(), salt, bytes), salt, bytes)),
+        _ => None,
+    });
+    let (commitment, salt, bytes) = left.unwrap();
+    let path = folder.join(crate::tiles::body_path(commitment.digest()));
+    fs::write(&path, crate::tiles::body_to_bytes(salt, bytes)).unwrap();
+    assert_eq!(verify::whole(&folder, &vkey, None).unwrap().not_checked.len(), last.not_checked.len() + 1);
+    drop(house.open().unwrap());
+    assert!(!path.exists());
+    assert_eq!(verify::whole(&folder, &vkey, None).unwrap(), last);
+    assert_eq!(bodies(&before.tiles()).len(), 1);
+    assert!(folder.join(bodies(&before.tiles())[0].strip_prefix(before.tiles()).unwrap()).exists());
 }
 
 #[test]

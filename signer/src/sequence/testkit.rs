@@ -324,7 +324,7 @@ impl World {
     pub(super) fn proven(&mut self, index: u64) -> Proven {
         let receipt = self.keeper.prove(&[index], 0).unwrap().receipts.remove(0);
         let (_, entries) = Log::open(&self.folder.path().join("public/log/tiles"), &self.keys.log).unwrap();
-        entries[index as usize].proven(receipt)
+        entries[index as usize].proven(receipt).unwrap()
     }
 
     /// Proofs as of now, with all that the log holds after the permit.

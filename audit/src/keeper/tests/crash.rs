@@ -20,11 +20,7 @@ fn check_after(house: &House, acknowledged: &[Receipt], mut seen: LastSeen, atte
     seen.advance(keeper.checkpoint(), &proved.consistency).unwrap();
     let (_, entries) = Log::open(&house.tiles(), &vkey).unwrap();
     for receipt in acknowledged {
-        let leaf = match &entries[receipt.index as usize].content {
-            Content::Ours { body, bytes, salt } => Commitment::to(body.kind(), salt, bytes).to_bytes(),
-            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
-        };
-        receipt.verify(&vkey, &leaf).unwrap();
+        receipt.verify(&vkey, &entries[receipt.index as usize].leaf()).unwrap();
     }
     assert_eq!(keeper.append(some(2, "after"), size).unwrap().first, size);
     assert_eq!(Log::open(&house.tiles(), &vkey).unwrap().1.len() as u64, size + 2);

@@ -151,7 +151,7 @@ fn spoil(
         "another-kind" => {
             let opened = mallory.entries()?.remove(0);
             let receipt = prove(mallory, keeper, 0, 0)?.receipts.remove(0);
-            ask.permit = opened.proven(receipt);
+            ask.permit = opened.proven(receipt).ok_or("forgotten")?;
         }
         "another-log" => {
             let (tiles, own) = (std::path::Path::new("/tmp/tiles"), std::path::Path::new("/tmp/own"));
@@ -186,7 +186,7 @@ fn recorded(word: &str, mut honest: Appended) -> Appended {
 fn release_ask(newest: &Newest, mut proved: Proved) -> Result<ReleaseAsk, Wrong> {
     Ok(ReleaseAsk {
         project: "app".parse()?,
-        permit: newest.permit_entry.proven(proved.receipts.pop().ok_or("no receipt")?),
+        permit: newest.permit_entry.proven(proved.receipts.pop().ok_or("no receipt")?).ok_or("forgotten")?,
         recorded: vec![],
         consistency: proved.consistency,
         facts: newest.facts.envelope.clone(),
