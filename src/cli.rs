@@ -6,6 +6,8 @@ use artifact::CommitId;
 use artifact::name::ProjectName;
 use clap::{Args, Parser, Subcommand};
 
+use crate::review::Filter;
+
 /// Rebuilds what external CI says is green, shows that the result is the same, and countersigns it.
 #[derive(Debug, Parser)]
 #[command(
@@ -126,12 +128,23 @@ pub struct Build {
 /// What to do with the log.
 #[derive(Debug, Subcommand)]
 pub enum Log {
-    /// List its entries, the newest last.
-    List,
+    /// List its entries, the newest last. Filters hold together: an entry is listed when it passes all of them.
+    List(Filter),
     /// Print one entry in full.
     Show {
         /// Its index.
         index: u64,
+    },
+    /// Write one entry and its receipt, for somebody who has nothing else: INDEX.entry and INDEX.tlog-proof.
+    ///
+    /// The receipt is a C2SP tlog-proof; the entry is the salt and the body, or the leaf. countersign-verify proof checks
+    /// them offline.
+    Prove {
+        /// Its index.
+        index: u64,
+        /// The folder to write them into.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// Check everything, and say what was not checked.
     Verify {

@@ -51,8 +51,9 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Status => review::status(places).map_err(of),
         Command::Show { id } => review::show(places, id).map_err(of),
         Command::Explain { id } => review::explain(places, id).map_err(of),
-        Command::Log(Log::List) => review::list(places).map_err(of),
+        Command::Log(Log::List(filter)) => review::list(places, filter).map_err(of),
         Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
+        Command::Log(Log::Prove { index, out }) => review::prove(places, *index, out).map_err(of),
         Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());

@@ -2,8 +2,10 @@
 //! printed.
 
 mod explain;
+mod filter;
 mod list;
 mod promotion;
+mod prove;
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +21,10 @@ use crate::ledger;
 use crate::status::Status;
 
 pub use explain::explain;
+pub use filter::Filter;
 pub use list::{list, show_entry, status, verify};
 pub use promotion::show;
+pub use prove::prove;
 
 /// A log that was read and verified, and what it says.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ struct Read {
     log: Log,
     entries: Vec<Entry>,
     fold: Fold,
+    keys: HouseKeys,
 }
 
 /// Reads the log of a perimeter.
@@ -64,7 +69,7 @@ fn open(folder: &Path, keys: &HouseKeys) -> Result<Read, Failure> {
     for entry in &entries {
         fold.apply(entry.clone());
     }
-    Ok(Read { log, entries, fold })
+    Ok(Read { log, entries, fold, keys: keys.clone() })
 }
 
 impl Read {
@@ -89,6 +94,11 @@ impl Read {
             [.., newest] => Ok(newest),
         }
     }
+}
+
+/// An entry of which nothing but its place is left.
+fn forgotten(index: u64) -> Failure {
+    Failure::never("forgotten", format!("entry {index}: its body was deleted by an order, as a later entry says"))
 }
 
 /// Prints one JSON document.

@@ -3,6 +3,8 @@
 use std::io::IsTerminal as _;
 use std::time::Instant;
 
+pub use artifact::words::printable;
+
 /// The most characters of a line.
 const LINE: usize = 4000;
 
@@ -31,30 +33,5 @@ impl Timeline {
         } else {
             eprintln!("{:6.1}s  {who:<11} {what}", since.as_secs_f32());
         }
-    }
-}
-
-/// Text from outside can't move the cursor, colour the terminal or begin a line of its own.
-pub fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        let hidden =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || hidden {
-            safe.extend(c.escape_unicode());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_from_outside_can_not_forge_a_line() {
-        assert_eq!(printable("a\nok\x1b[2J\u{202e}b"), "a\\u{a}ok\\u{1b}[2J\\u{202e}b");
     }
 }

@@ -24,6 +24,19 @@ pub fn shortened(text: &str) -> String {
     }
 }
 
+/// A text with what a terminal would act on, or a reader would not see, spelled out: it can't move the cursor, colour the
+/// terminal, turn the direction of writing or begin a line of its own.
+pub fn printable(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match unseen(letter) {
+            true => safe.extend(letter.escape_unicode()),
+            false => safe.push(letter),
+        }
+    }
+    safe
+}
+
 /// What a parser said, which quotes its input as it stands: on one line, escaped, and without the middle when it is long.
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -62,6 +75,11 @@ mod tests {
             let quoted = format!("{:?}", shortened(&letter.repeat(5_000)));
             assert!(quoted.len() < 420, "{} bytes", quoted.len());
         }
+    }
+
+    #[test]
+    fn text_from_outside_can_not_forge_a_line() {
+        assert_eq!(printable("a\nok\u{1b}[2J\u{202e}b\u{2028}"), "a\\u{a}ok\\u{1b}[2J\\u{202e}b\\u{2028}");
     }
 
     #[test]

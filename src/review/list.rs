@@ -5,11 +5,11 @@ use std::path::Path;
 use artifact::failure::Failure;
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
-use audit::entry::Body;
 use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use serde::Serialize;
 
+use super::filter::{Filter, kind_of};
 use super::promotion::{said, what};
 use super::{Read, place, print_json, read, short};
 use crate::cli::Places;
@@ -84,34 +84,34 @@ fn line(read: &Read, entry: &Entry) -> Line {
         Content::Ours { body, .. } => Line {
             index: entry.index,
             at: Some(body.at()),
-            kind: body.name(),
+            kind: kind_of(entry),
             promotion: body.promotion().map(|p| p.0),
             what: said(read, entry.index, what(body)),
         },
         Content::Rekor(leaf) => Line {
             index: entry.index,
             at: None,
-            kind: "rekor",
+            kind: kind_of(entry),
             promotion: None,
             what: said(read, entry.index, format!("a signature as Rekor writes it, {} bytes", leaf.as_bytes().len())),
         },
-        Content::Forgotten(commitment) => Line {
+        Content::Forgotten(_) => Line {
             index: entry.index,
             at: None,
-            kind: Body::name_of(commitment.kind()).unwrap_or_default(),
+            kind: kind_of(entry),
             promotion: None,
             what: "forgotten: its body was deleted by an order, and a later entry says so".to_owned(),
         },
     }
 }
 
-/// Prints every entry of the log, the oldest first.
+/// Prints the entries of the log that pass a filter, the oldest first.
 ///
 /// # Errors
 /// A log that is not what was recorded.
-pub fn list(places: &Places) -> Result<(), Failure> {
+pub fn list(places: &Places, filter: &Filter) -> Result<(), Failure> {
     let read = read(places)?;
-    let lines: Vec<Line> = read.entries.iter().map(|entry| line(&read, entry)).collect();
+    let lines: Vec<Line> = filter.of(&read)?.into_iter().map(|entry| line(&read, entry)).collect();
     if places.json {
         return print_json(&lines);
     }
@@ -138,10 +138,7 @@ pub fn show_entry(places: &Places, index: u64) -> Result<(), Failure> {
             println!("{}", printable(&String::from_utf8_lossy(leaf.as_bytes())));
             Ok(())
         }
-        Content::Forgotten(_) => Err(Failure::never(
-            "forgotten",
-            format!("entry {index}: its body was deleted by an order, as a later entry says"),
-        )),
+        Content::Forgotten(_) => Err(super::forgotten(index)),
     }
 }
 

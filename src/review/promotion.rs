@@ -5,6 +5,7 @@ use artifact::{Digest, Moment};
 use audit::entry::Body;
 use serde::Serialize;
 
+use super::filter::people_of;
 use super::{Read, print_json, read, short};
 use crate::cli::Places;
 use crate::fold::Promotion;
@@ -26,6 +27,11 @@ struct Shown<'a> {
     level: Option<String>,
     reasons: Vec<&'a audit::entry::Reason>,
     history: Vec<Step>,
+    /// Seconds from the first entry to the last.
+    seconds: u64,
+    /// An entry is older than the one before it.
+    clock_went_back: bool,
+    people: Vec<String>,
     log: Checked,
 }
 
@@ -64,19 +70,28 @@ pub fn show(places: &Places, id: &str) -> Result<(), Failure> {
         println!("image      {repository}@{digest}");
         println!("tags       {}", shown.tags.join(", "));
     }
+    if !shown.people.is_empty() {
+        println!("people     {}", printable(&shown.people.join(", ")));
+    }
     if shown.trial {
         println!("trial      the launcher was an ordinary user");
     }
     println!();
     for step in &shown.history {
         println!(
-            "{:>5}  {}  +{:<5} {:<10} {}",
+            "{:>5}  {}  +{:<6} {:<10} {}",
             step.index,
             step.at,
-            format!("{}s", step.after),
+            span(step.after),
             step.kind,
             printable(&step.what)
         );
+    }
+    if shown.history.len() > 1 {
+        println!("{:>5}  from the first to the last {}", "", span(shown.seconds));
+    }
+    if shown.clock_went_back {
+        println!("note       an entry is older than the one before it: a room's clock was wrong, or was turned back");
     }
     Ok(())
 }
@@ -84,12 +99,15 @@ pub fn show(places: &Places, id: &str) -> Result<(), Failure> {
 fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
     let opened = &promotion.opened;
     let release = promotion.release.as_ref();
-    let mut level = None;
+    let (mut level, mut people) = (None, Vec::new());
     let mut history: Vec<Step> = Vec::new();
     for entry in &read.entries {
         let Some(body) = entry.body().filter(|b| b.promotion() == Some(opened.promotion)) else { continue };
         if let Body::Rebuild(rebuild) = body {
             level = Some(rebuild.level.to_string());
+        }
+        if let Body::Facts(facts) = body {
+            people = people_of(read, facts);
         }
         let after = history.last().map_or(0, |before| body.at().seconds_since(before.at));
         history.push(Step {
@@ -113,8 +131,21 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
         tags: release.map(|r| r.tags.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         level,
         reasons: promotion.refusal.iter().flat_map(|r| &r.reasons).collect(),
+        seconds: history.first().zip(history.last()).map_or(0, |(first, last)| last.at.seconds_since(first.at)),
+        clock_went_back: history.windows(2).any(|pair| pair[1].at < pair[0].at),
+        people,
         history,
         log: Checked { size: read.log.checkpoint().size(), root: read.log.checkpoint().root().to_string() },
+    }
+}
+
+/// A duration as people read it.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 

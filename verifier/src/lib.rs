@@ -6,6 +6,7 @@ pub mod bundle;
 pub mod currency;
 pub mod image;
 pub mod log;
+pub mod proof;
 pub mod reference;
 pub mod report;
 pub mod source;

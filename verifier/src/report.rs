@@ -1,6 +1,7 @@
 //! What was checked, what came of it, and what was not checked.
 
 use artifact::Digest;
+pub(crate) use artifact::words::printable;
 use serde::Serialize;
 
 /// A verification, for a person or a program.
@@ -91,9 +92,4 @@ impl Report {
         lines.push(if self.verified { "verified" } else { "NOT VERIFIED" }.to_owned());
         lines
     }
-}
-
-/// Text from outside can't move the cursor or begin a line of its own.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

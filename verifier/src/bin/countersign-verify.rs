@@ -11,9 +11,9 @@ use verifier::reference::Reference;
 use verifier::report::Report;
 use verifier::source::Source;
 use verifier::trust::Trust;
-use verifier::{image, log};
+use verifier::{image, log, proof};
 
-/// Checks countersigned images and their log. Fails closed: what is missing is never a pass.
+/// Checks countersigned images, their log, and single entries of it. Fails closed: what is missing is never a pass.
 #[derive(Debug, Parser)]
 #[command(
     name = "countersign-verify",
@@ -52,6 +52,17 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
     },
+    /// Check one entry by its receipt (C2SP tlog-proof), without the log. `countersign log prove` writes both.
+    Proof {
+        /// The receipt, as in 17.tlog-proof.
+        receipt: PathBuf,
+        /// The entry: a leaf, or a salt and its body. Default: the receipt's name with .entry.
+        #[arg(long, value_name = "FILE")]
+        entry: Option<PathBuf>,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -82,6 +93,10 @@ fn run(cli: &Cli) -> Result<Report, (u8, String)> {
         Command::Log { folder, trust, since } => {
             let trust = Trust::load(trust).map_err(|e| (2, e))?;
             log::verify(folder, &trust, since.as_deref()).map_err(|e| (2, e))
+        }
+        Command::Proof { receipt, entry, trust } => {
+            let trust = Trust::load(trust).map_err(|e| (2, e))?;
+            proof::verify(receipt, entry.as_deref(), &trust).map_err(|e| (2, e))
         }
     }
 }
