@@ -15,6 +15,7 @@ use artifact::frame::{self, FrameError};
 use artifact::key::Ed25519Key;
 
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::clock::Clock;
 use crate::door::{Answer, Appended, Ask, INDEXES, Proved, SUBMISSIONS, Submission};
 use crate::edge::Edge;
 use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
@@ -42,6 +43,7 @@ pub struct Keeper {
     store: Store,
     checkpoint: SignedCheckpoint,
     edge: Edge,
+    clock: Clock,
     tail: Tail,
     /// A write failed: what is on the disk is known only after it was read again.
     lost: bool,
@@ -62,11 +64,11 @@ impl Keeper {
         let checkpoint = start::recover(tiles, own, &key, &vkey, &mut store)?;
         let (log, ()) = Log::fold_at(tiles, checkpoint, (), |(), _| {})?;
         start::publish(tiles, &log, &vkey, &mut store)?;
-        let (checkpoint, edge) = (log.checkpoint().clone(), log.edge().clone());
+        let (checkpoint, edge, clock) = (log.checkpoint().clone(), log.edge().clone(), log.clock());
         tail::tidy(tiles, edge.size())?;
         let tail = Tail::read(tiles, &edge)?;
         let (tiles, own) = (tiles.to_owned(), own.to_owned());
-        Ok(Self { tiles, own, key, vkey, store, checkpoint, edge, tail, lost: false, _lock: lock })
+        Ok(Self { tiles, own, key, vkey, store, checkpoint, edge, clock, tail, lost: false, _lock: lock })
     }
 
     /// The key that verifies this log.
@@ -119,6 +121,8 @@ impl Keeper {
         if self.edge.size() + submissions.len() as u64 > SIZE_LIMIT {
             return Err(Failure::never("log-full", format!("the log would have more than {SIZE_LIMIT} entries")));
         }
+        let mut clock = self.clock;
+        submissions.iter().try_for_each(|submission| on_time(&mut clock, submission))?;
         let prepared = submissions.into_iter().map(Prepared::new).collect::<Result<Vec<_>, _>>();
         let prepared = prepared.map_err(|e| Failure::never("bad-submission", e))?;
 
@@ -126,6 +130,7 @@ impl Keeper {
         let salts = prepared.iter().map(|p| p.salt().map(|salt| Base64(salt.raw().to_vec()))).collect();
         let last = first + prepared.len() as u64;
         self.write(prepared).inspect_err(|_| self.lost = true)?;
+        self.clock = clock;
         let Proved { receipts, consistency, .. } = self.prove(&Vec::from_iter(first..last), since)?;
         Ok(Appended { first, receipts, consistency, salts })
     }
@@ -258,6 +263,15 @@ impl Prepared {
             }
         }
     }
+}
+
+/// Nothing is dated back: a reader would take the log for broken.
+fn on_time(clock: &mut Clock, submission: &Submission) -> Result<(), Failure> {
+    let Submission::Body(body) = submission else { return Ok(()) };
+    clock.take(body).map_err(|e| {
+        let text = format!("{}: {e}. Nothing was recorded; set this host's clock right and start again", body.name());
+        Failure::later("clock-went-back", text)
+    })
 }
 
 fn put_checkpoint(folder: &Path, checkpoint: &SignedCheckpoint, store: &mut Store) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 
 mod ahead;
 pub mod checkpoint;
+pub mod clock;
 pub mod config;
 pub mod door;
 pub mod edge;

@@ -7,6 +7,7 @@ use artifact::failure::{Failure, Retry};
 
 use crate::ahead;
 use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::clock::{Clock, WentBack};
 use crate::edge::{self, Edge};
 use crate::entry::Body;
 use crate::leaf::{Commitment, LeafError, RekorLeaf, Salt};
@@ -58,6 +59,14 @@ pub enum LogError {
         index: u64,
         /// What is wrong with it.
         cause: LeafError,
+    },
+    /// An entry is older than one before it.
+    #[error("entry {index}: {cause}")]
+    Clock {
+        /// Which.
+        index: u64,
+        /// What both say.
+        cause: WentBack,
     },
     /// The tiles changed after they were read.
     #[error("no proof for {asked} among {size} entries can be made from the tiles ({cause}): they were changed")]
@@ -169,6 +178,7 @@ pub struct Log {
     folder: PathBuf,
     checkpoint: SignedCheckpoint,
     edge: Edge,
+    clock: Clock,
 }
 
 impl Log {
@@ -197,7 +207,8 @@ impl Log {
         mut step: impl FnMut(&mut T, Entry),
     ) -> Result<(Self, T), LogError> {
         let (mut edge, tiles) = (Edge::default(), Tiles::new(folder, checkpoint.size()));
-        let (bundles, mut forgetting) = (checkpoint.size().div_ceil(tile::WIDTH as u64), Forgetting::default());
+        let bundles = checkpoint.size().div_ceil(tile::WIDTH as u64);
+        let (mut forgetting, mut clock) = (Forgetting::default(), Clock::default());
         ahead::in_order(
             bundles,
             |n| Bundle::read(&tiles, n),
@@ -209,6 +220,9 @@ impl Log {
                     }
                     let content = found.content(&tiles, index)?;
                     forgetting.see(index, &content);
+                    if let Content::Ours { body, .. } = &content {
+                        clock.take(body).map_err(|cause| LogError::Clock { index, cause })?;
+                    }
                     step(&mut state, Entry { index, content });
                 }
                 Ok(())
@@ -222,7 +236,7 @@ impl Log {
             let what = "its root is not the one over the entries that lie here: entries were changed, or it was";
             return Err(tiles::broken(&folder.join(tile::CHECKPOINT), what));
         }
-        Ok((Self { folder: folder.to_owned(), checkpoint, edge }, state))
+        Ok((Self { folder: folder.to_owned(), checkpoint, edge, clock }, state))
     }
 
     /// Reads and verifies all of it into memory.
@@ -246,6 +260,11 @@ impl Log {
     /// The right edge of its tree.
     pub fn edge(&self) -> &Edge {
         &self.edge
+    }
+
+    /// The newest time that its entries give.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Proofs from its tiles.

@@ -14,6 +14,7 @@ use audit::entry::{Body, Halted};
 use audit::leaf::{Commitment, Leaf, Salt};
 use audit::merkle::TreeHash;
 use audit::note::Vkey;
+use audit::reader::{Content, Entry};
 use audit::{pack, tile};
 
 pub const ORIGIN: &str = "forged.example/log";
@@ -61,6 +62,17 @@ impl Forged {
         let mut salt = [9; 32];
         salt[..8].copy_from_slice(&(self.leaves.len() as u64).to_be_bytes());
         self.body(body.kind(), salt, &body.to_bytes().unwrap());
+    }
+
+    /// Entries of another log.
+    pub fn take(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            match &entry.content {
+                Content::Ours { body, bytes, salt } => self.body(body.kind(), *salt.raw(), bytes),
+                Content::Rekor(leaf) => self.leaves.push(leaf.as_bytes().to_vec()),
+                Content::Forgotten(_) => unreachable!("nothing was forgotten"),
+            }
+        }
     }
 
     /// One of ours, by its kind, its salt and its body.

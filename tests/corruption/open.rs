@@ -160,28 +160,11 @@ fn currency_without_its_log_or_with_another_one_never_passes() {
 /// A log that its own key has signed, of as many entries, and another history: the keeper, broken, shows it to one reader.
 /// It names the tag as the registry does, so only the image's proofs tell.
 fn another_history(promoted: &Promoted, log: &Path, refused: impl Fn(&str)) {
-    use audit::checkpoint::{Checkpoint, SignedCheckpoint};
-    use audit::reader::{Content, Log};
-
-    let (read, entries) = Log::open(&promoted.today, &promoted.trust.log).unwrap();
     let mut forged = Forged::new();
     forged.halted("another beginning");
-    for entry in &entries[1..] {
-        match &entry.content {
-            Content::Ours { body, bytes, salt } => forged.body(body.kind(), *salt.raw(), bytes),
-            Content::Rekor(leaf) => forged.leaves.push(leaf.as_bytes().to_vec()),
-            Content::Forgotten(_) => unreachable!("nothing was forgotten"),
-        }
-    }
-    fs::remove_dir_all(log).unwrap();
-    forged.write(log);
-    let seed = fs::read(promoted.state.join("public/log/own/key")).unwrap();
-    let (key, size) = (Ed25519Key::from_seed(&seed).unwrap(), forged.leaves.len());
-    let origin = read.checkpoint().origin().to_owned();
-    let other = Checkpoint { origin, size: size as u64, root: *forged.checkpoint(size).root() };
-    let signed = SignedCheckpoint::sign(other, &key).unwrap();
-    fs::write(log.join("checkpoint"), signed.note()).unwrap();
-    Log::open(log, &promoted.trust.log).unwrap();
+    forged.take(&promoted.entries()[1..]);
+    promoted.show_instead(&forged, log);
+    audit::reader::Log::open(log, &promoted.trust.log).unwrap();
     refused("is not the log that the image is proved by");
 }
 

@@ -287,3 +287,24 @@ fn a_log_that_is_gone_halts_and_a_wrong_name_is_the_callers_mistake() {
         assert!(ours.stderr.contains(since) && theirs.stdout.contains(since), "{since}");
     }
 }
+
+/// The keeper, taken over, writes down what was dated back: what it shows is signed, whole, and still no log of this house.
+#[test]
+fn time_that_goes_back_is_no_log_of_ours() {
+    use artifact::Moment;
+    use artifact::failure::Failure;
+    use audit::entry::{Body, Halted};
+
+    let promoted = Promoted::shared();
+    let desk = Desk::with(&promoted, &promoted.today);
+    desk.sound(&[]);
+    let newest = promoted.entries().iter().filter_map(|e| Some(e.body()?.at())).max().unwrap();
+    let back = Moment::from_unix(newest.unix() - 3600).unwrap();
+    let mut forged = super::forged::Forged::new();
+    forged.take(&promoted.entries());
+    let index = forged.leaves.len();
+    let body = Body::from(Halted { failure: Failure::halt("test", "an hour ago"), at: back });
+    forged.body(body.kind(), [9; 32], &body.to_bytes().unwrap());
+    promoted.show_instead(&forged, &desk.log());
+    desk.damaged(&[], &[&format!("entry {index}: it is dated {back}")], "an entry that is dated back");
+}

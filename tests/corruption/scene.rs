@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use artifact::Digest;
+use artifact::key::Ed25519Key;
 use artifact::name::Repository;
+use audit::checkpoint::{Checkpoint, SignedCheckpoint};
+use audit::reader::{Entry, Log};
 use verifier::trust::Trust;
 
 use super::copy;
+use super::forged::Forged;
 use crate::scene::Scene;
 
 /// A perimeter that has promoted twice.
@@ -47,6 +51,23 @@ impl Promoted {
         let new = Arc::new(Self::new());
         *shared = Arc::downgrade(&new);
         new
+    }
+
+    /// The entries of the second log.
+    pub fn entries(&self) -> Vec<Entry> {
+        Log::open(&self.today, &self.trust.log).unwrap().1
+    }
+
+    /// Writes a log that its own key has signed, and that this keeper would never write: it was taken over.
+    pub fn show_instead(&self, forged: &Forged, folder: &Path) {
+        fs::remove_dir_all(folder).unwrap();
+        forged.write(folder);
+        let seed = fs::read(self.state.join("public/log/own/key")).unwrap();
+        let size = forged.leaves.len();
+        let origin = self.trust.log.name().to_owned();
+        let other = Checkpoint { origin, size: size as u64, root: *forged.checkpoint(size).root() };
+        let signed = SignedCheckpoint::sign(other, &Ed25519Key::from_seed(&seed).unwrap()).unwrap();
+        fs::write(folder.join("checkpoint"), signed.note()).unwrap();
     }
 
     /// Two promotions to a registry without the referrers API, so that there are fallback tags as well.
