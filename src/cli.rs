@@ -130,7 +130,7 @@ pub struct Build {
 pub enum Log {
     /// List its entries, the newest last. Filters hold together: an entry is listed when it passes all of them.
     List(Filter),
-    /// Print one entry in full.
+    /// Print one entry in full; of a change of the configuration, what changed.
     Show {
         /// Its index.
         index: u64,

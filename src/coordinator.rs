@@ -1,5 +1,6 @@
 //! The coordinator's process: locked down by the launcher and itself, it leads a pass, or asks the rooms for their keys.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
 use crate::stage::{prepare, rebuild};
 use crate::status::Status;
+use crate::surroundings;
 use crate::timeline::Timeline;
 
 /// Runs what stood after `--` on the launcher's command line.
@@ -35,7 +37,8 @@ pub fn coordinate() -> Status {
         Ok(patience) => patience,
         Err(failure) => return Status::of(&failure),
     };
-    let house = House { control, config, state, trial, patience, timeline: Timeline::start() };
+    let (hellos, timeline) = (RefCell::default(), Timeline::start());
+    let house = House { control, config, state, trial, patience, hellos, timeline };
     if trial {
         house.timeline.line("launcher", "started by an ordinary user: everything that is signed says trial");
     }
@@ -78,6 +81,7 @@ fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Sta
         return Err(usage("no such project in rules.toml"));
     }
     let mut ledger = Ledger::open(house, keys)?;
+    surroundings::configuration(house, &mut ledger)?;
     let with = Pass { house, rules: &rules };
     let mut worst = Status::Done;
     let mut lines = Vec::new();
@@ -92,6 +96,7 @@ fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Sta
             Err(failure) => return Err(failure),
         }
     }
+    surroundings::posture(house, &mut ledger)?;
     if as_json {
         let lines: Vec<Line<'_>> = lines.iter().map(line).collect();
         print(&lines)?;

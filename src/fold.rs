@@ -110,6 +110,8 @@ pub struct Fold {
     void: BTreeMap<u64, &'static str>,
     /// Some facts were forgotten: what rested on them can't be held against them.
     forgotten_facts: bool,
+    configuration: BTreeMap<String, Digest>,
+    posture: BTreeMap<String, serde_json::Value>,
 }
 
 impl Fold {
@@ -123,6 +125,8 @@ impl Fold {
             last: None,
             void: BTreeMap::new(),
             forgotten_facts: false,
+            configuration: BTreeMap::new(),
+            posture: BTreeMap::new(),
         }
     }
 
@@ -152,6 +156,16 @@ impl Fold {
     /// What a tag names, by the log and the image key.
     pub fn tag(&self, repository: &Repository, tag: &Tag) -> Option<Digest> {
         self.vouched.named(repository, tag)
+    }
+
+    /// The digest that a file of the configuration had in the newest pass that recorded it.
+    pub fn configuration(&self, file: &str) -> Option<Digest> {
+        self.configuration.get(file).copied()
+    }
+
+    /// What a room said of itself when that was recorded last.
+    pub fn posture(&self, room: &str) -> Option<&serde_json::Value> {
+        self.posture.get(room)
     }
 
     /// Takes the next entry.
@@ -197,12 +211,28 @@ impl Fold {
             }
             return None;
         }
+        match body {
+            Body::Configuration(configuration) => {
+                self.configuration.insert(configuration.file, configuration.digest);
+                return None;
+            }
+            Body::Posture(posture) => {
+                self.posture.extend(posture.hellos.into_iter().filter_map(|hello| Some((room_of(&hello)?, hello))));
+                return None;
+            }
+            _ => {}
+        }
         if let Body::Signature(signature) = &body {
             self.last = Some(signature.promotion);
         }
         let promotion = body.promotion().and_then(|id| self.promotions.get_mut(&id))?;
         promotion.apply(entry, body)
     }
+}
+
+/// Which room a Hello is of.
+pub fn room_of(hello: &serde_json::Value) -> Option<String> {
+    hello.get("room")?.as_str().map(str::to_owned)
 }
 
 impl Promotion {
@@ -253,7 +283,7 @@ impl Promotion {
                 self.let_go();
             }
             Body::Failed(_) => self.failures += 1,
-            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Forgotten(_) => {}
+            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) | Body::Forgotten(_) => {}
         }
         None
     }

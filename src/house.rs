@@ -1,5 +1,7 @@
 //! The house as the coordinator sees it: rooms it can have started, and the one door each has.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -133,6 +135,8 @@ pub struct House {
     pub trial: bool,
     /// How long a room may take for one answer.
     pub patience: Duration,
+    /// What the rooms of this pass said of themselves.
+    pub hellos: RefCell<BTreeMap<String, serde_json::Value>>,
     /// What a person reads meanwhile.
     pub timeline: Timeline,
 }
@@ -143,7 +147,10 @@ impl House {
     /// # Errors
     /// As [`Door::open`].
     pub fn room(&self, room: Room) -> Result<Door, Failure> {
-        Door::open(&self.control, room, self.trial, self.patience)
+        let door = Door::open(&self.control, room, self.trial, self.patience)?;
+        let hello = serde_json::to_value(door.hello()).map_err(|e| Failure::halt(NONSENSE, e))?;
+        self.hellos.borrow_mut().insert(name(room).to_owned(), hello);
+        Ok(door)
     }
 }
 

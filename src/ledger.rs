@@ -125,7 +125,12 @@ impl Ledger {
     /// As [`Ledger::append`]; or a room answered what its key does not vouch for, or of something else than was asked.
     pub fn record(&mut self, body: impl Into<Body>) -> Result<u64, Failure> {
         let (since, body) = (self.seen.size(), body.into());
-        if let Some(why) = self.fold.fault(&body) {
+        self.believed(&body)?;
+        self.append(vec![Submission::Body(body)], since).map(|a| a.first)
+    }
+
+    fn believed(&self, body: &Body) -> Result<(), Failure> {
+        if let Some(why) = self.fold.fault(body) {
             let text = format!(
                 "{}: {why}; nothing was recorded. The room that answered this is not the one that keys.toml knows, or it \
                  lies: look at it before you start again",
@@ -133,7 +138,19 @@ impl Ledger {
             );
             return Err(Failure::halt("room-not-believed", text));
         }
-        self.append(vec![Submission::Body(body)], since).map(|a| a.first)
+        Ok(())
+    }
+
+    /// Appends several of our entries, all or none.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub fn record_all(&mut self, bodies: Vec<Body>) -> Result<(), Failure> {
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        bodies.iter().try_for_each(|body| self.believed(body))?;
+        self.append(bodies.into_iter().map(Submission::Body).collect(), self.seen.size()).map(drop)
     }
 
     /// Proofs of entries that are there already, under the current checkpoint.

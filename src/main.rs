@@ -15,6 +15,7 @@ mod pipeline;
 mod review;
 mod stage;
 mod status;
+mod surroundings;
 mod timeline;
 
 use std::path::Path;

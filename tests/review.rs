@@ -139,3 +139,31 @@ fn one_entry_is_proved_to_somebody_who_has_nothing_else() {
     assert!(ran.status == 1 && ran.stderr.contains("entries, from 0"), "{}: {}", ran.status, ran.stderr);
     assert!(released.len() >= 40);
 }
+
+#[test]
+fn a_change_of_the_configuration_is_recorded_with_both_texts_and_a_pass_without_one_records_nothing() {
+    let scene = Scene::new();
+    scene.commit("waits for its evidence");
+    scene.once(0);
+    let kinds = |kind: &str| -> Vec<Value> { scene.entries().into_iter().filter(|e| e["kind"] == kind).collect() };
+    let files = kinds("configuration").len();
+    assert_eq!(files, 9, "each file of the configuration");
+    assert_eq!(kinds("posture").len(), 1);
+    let before = scene.entries().len();
+    scene.once(0);
+    assert_eq!(scene.entries().len(), before, "nothing changed");
+
+    let path = scene.world.perimeter.config().join("intake.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    scene.world.perimeter.write("intake.toml", &format!("{text}\n# \u{202e} a note\n")).unwrap();
+    scene.once(0);
+    let changes = kinds("configuration");
+    assert_eq!(changes.len(), files + 1);
+    let index = changes.last().unwrap()["index"].to_string();
+    let shown = scene.world.perimeter.countersign(&["log", "show", &index]).unwrap().stdout;
+    assert!(shown.contains("intake.toml: changed") && shown.contains("+# \\u{202e} a note"), "{shown}");
+    assert!(!shown.contains('\u{202e}') && !shown.contains("-#"), "{shown}");
+    scene.world.perimeter.write("intake.toml", &text).unwrap();
+    scene.once(0);
+    assert_eq!(kinds("configuration").len(), files + 2, "a change back is one");
+}

@@ -81,6 +81,8 @@ mod tests {
         drop(keeper);
         let mut keeper = house.open().unwrap();
         assert_eq!(keeper.append(vec![Submission::Body(at(9_000))], 0).unwrap_err().code, "clock-went-back");
+        let ahead = at(Moment::now().unix() + 3600);
+        assert_eq!(keeper.append(vec![Submission::Body(ahead)], 0).unwrap_err().code, "clock-ahead");
         // A broken keeper, as this one is made to be, can write it; every reader says so.
         keeper.forget_the_time();
         keeper.append(vec![Submission::Body(at(9_000))], 0).unwrap();

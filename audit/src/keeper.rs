@@ -9,13 +9,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use artifact::Moment;
 use artifact::digest::Base64;
 use artifact::failure::Failure;
 use artifact::frame::{self, FrameError};
 use artifact::key::Ed25519Key;
 
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::clock::Clock;
+use crate::clock::{Clock, SLACK};
 use crate::door::{Answer, Appended, Ask, INDEXES, Proved, SUBMISSIONS, Submission};
 use crate::edge::Edge;
 use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
@@ -265,9 +266,17 @@ impl Prepared {
     }
 }
 
-/// Nothing is dated back: a reader would take the log for broken.
+/// Nothing is dated back: a reader would take the log for broken. Nor ahead: what happens until then would be dated back.
 fn on_time(clock: &mut Clock, submission: &Submission) -> Result<(), Failure> {
     let Submission::Body(body) = submission else { return Ok(()) };
+    let (at, now) = (body.at(), Moment::now());
+    if at > now.plus_seconds(SLACK) {
+        let text = format!(
+            "{}: it is dated {at}, and now is {now}. Nothing was recorded: it would shut the log until then",
+            body.name()
+        );
+        return Err(Failure::later("clock-ahead", text));
+    }
     clock.take(body).map_err(|e| {
         let text = format!("{}: {e}. Nothing was recorded; set this host's clock right and start again", body.name());
         Failure::later("clock-went-back", text)

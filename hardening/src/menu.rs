@@ -68,7 +68,18 @@ const COORDINATOR: Fare = Fare {
     uid_offset: 0,
     network: false,
     stores: &[reads("log/tiles"), own("coordinator/own")],
-    config: &["countersign.toml", "rules.toml", "keys.toml"],
+    // It reads three of them, and records all: what changed, and when.
+    config: &[
+        "countersign.toml",
+        "rules.toml",
+        "keys.toml",
+        "signer-rules.toml",
+        "intake.toml",
+        "builder.toml",
+        "compare.toml",
+        "keeper.toml",
+        "signer.toml",
+    ],
     memory: 1024 * MIB,
     processes: 16,
 };
@@ -166,6 +177,11 @@ impl Room {
     /// The room that a byte asks for.
     pub fn of_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|room| room.number() == Some(number))
+    }
+
+    /// The files of the configuration that it sees.
+    pub const fn config(self) -> &'static [&'static str] {
+        self.fare().config
     }
 
     /// What it gets.

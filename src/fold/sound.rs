@@ -23,6 +23,9 @@ impl Fold {
         if let Body::Opened(opened) = body {
             return opened_fault(opened);
         }
+        if let Body::Configuration(said) = body {
+            return (Digest::of(said.text.as_bytes()) != said.digest).then_some("a text that has another digest");
+        }
         let id = body.promotion()?;
         let Some(promotion) = self.promotion(&id) else { return Some("of a promotion that never began") };
         match body {
@@ -34,7 +37,7 @@ impl Fold {
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
             Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
-            Body::Posture(_) | Body::Halted(_) | Body::Forgotten(_) => None,
+            Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) | Body::Forgotten(_) => None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use artifact::failure::Failure;
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
+use audit::entry::{Body, Configuration};
 use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use serde::Serialize;
@@ -133,12 +134,36 @@ pub fn show_entry(places: &Places, index: u64) -> Result<(), Failure> {
             Failure::never("not-found", format!("the log has {} entries, from 0", read.entries.len()))
         })?;
     match &entry.content {
+        Content::Ours { body: Body::Configuration(said), .. } if !places.json => {
+            print_change(&read, said);
+            Ok(())
+        }
         Content::Ours { body, .. } => print_json(body),
         Content::Rekor(leaf) => {
             println!("{}", printable(&String::from_utf8_lossy(leaf.as_bytes())));
             Ok(())
         }
         Content::Forgotten(_) => Err(super::forgotten(index)),
+    }
+}
+
+/// How a file of the configuration changed, line by line.
+fn print_change(read: &Read, said: &Configuration) {
+    let earlier = read.entries.iter().rev().filter_map(|entry| match entry.body() {
+        Some(Body::Configuration(c)) if c.file == said.file && Some(c.digest) == said.before => Some(c.text.as_str()),
+        _ => None,
+    });
+    let before = earlier.into_iter().next();
+    match (said.before, before) {
+        (None, _) => println!("{}: recorded for the first time at {}", printable(&said.file), said.at),
+        (Some(_), Some(_)) => println!("{}: changed before {}", printable(&said.file), said.at),
+        (Some(digest), None) => {
+            println!("{}: changed before {}; {digest} was forgotten", printable(&said.file), said.at)
+        }
+    }
+    let diff = similar::TextDiff::from_lines(before.unwrap_or_default(), &said.text);
+    for line in diff.unified_diff().context_radius(3).to_string().lines() {
+        println!("{}", printable(line));
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::filter::people_of;
 use super::{Read, print_json, read, short};
 use crate::cli::Places;
-use crate::fold::Promotion;
+use crate::fold::{Promotion, room_of};
 use crate::timeline::printable;
 
 /// One promotion, for programs.
@@ -185,8 +185,15 @@ pub(super) fn what(body: &Body) -> String {
         Body::Signature(b) => format!("{} with key {} ({})", b.payload_type, short(&b.key.0), b.key_kept),
         Body::Bundle(b) => format!("{} over {}", b.predicate_type, short(&b.subject)),
         Body::Release(b) => format!("{}@{}", b.repository, b.digest),
-        Body::Posture(b) => format!("{} rooms", b.hellos.len()),
+        Body::Posture(b) => {
+            let rooms: Vec<_> = b.hellos.iter().filter_map(room_of).collect();
+            format!("what confines {}", rooms.join(", "))
+        }
         Body::Halted(b) => b.failure.to_string(),
+        Body::Configuration(b) => match b.before {
+            Some(before) => format!("{} changed, {} to {}", b.file, short(&before), short(&b.digest)),
+            None => format!("{}, seen for the first time, {}", b.file, short(&b.digest)),
+        },
         Body::Forgotten(b) => format!("{} bodies were deleted by the order of entry {}", b.indexes.len(), b.order),
     }
 }

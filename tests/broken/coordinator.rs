@@ -42,7 +42,7 @@ fn no_permit_but_the_rules_own_is_signed_and_none_twice() {
     for (attack, expected) in [
         ("expired", "permit-expired"),
         ("for-ever", "permit-too-long"),
-        ("tomorrow", "from-the-future"),
+        ("soon", "from-the-future"),
         ("no-facts", "facts-not-verified"),
         ("own-facts", "facts-not-verified"),
         ("older-facts", "commit-not-verified"),
@@ -97,6 +97,8 @@ fn what_it_has_written_down_makes_nothing_pass_and_holds_nobody_up() {
         ("append-none", "bad-submission"),
         ("append-too-many", "bad-submission"),
         ("append-too-large", "bad-submission"),
+        ("append-tomorrow", "clock-ahead"),
+        ("append-yesterday", "clock-went-back"),
         ("append-prove-nothing", "bad-indexes"),
         ("append-prove-future", "log-rolled-back"),
     ] {

@@ -277,6 +277,21 @@ kinds! {
         at: Moment,
     }
 
+    14 "configuration"
+    /// A file of the configuration was another in this pass than in the one before. Who changed it is not known.
+    Configuration {
+        /// Its name in the folder of the configuration.
+        file: String,
+        /// Its digest.
+        digest: Digest,
+        /// The digest that was recorded before; `null`: none was.
+        before: Option<Digest>,
+        /// The file, verbatim.
+        text: String,
+        /// When the pass saw it.
+        at: Moment,
+    }
+
     15 "forgotten"
     /// Bodies were deleted, with their salts: an order of people asked for it. Every proof still holds.
     Forgotten {

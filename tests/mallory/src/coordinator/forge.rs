@@ -21,6 +21,8 @@ pub fn append(mallory: &Mallory, word: &str) -> Result<Value, Wrong> {
     let submissions: Vec<Submission> = match word {
         "append-none" => vec![],
         "append-too-many" => (0..65).map(|_| Submission::Body(halted())).collect(),
+        "append-tomorrow" => vec![Submission::Body(dated(Moment::now().plus_seconds(86_400)))],
+        "append-yesterday" => vec![Submission::Body(dated(Moment::from_unix(1).unwrap_or_else(Moment::now)))],
         "append-too-large" => vec![Submission::Body(said(3 << 20))],
         "append-leaves" => (0..60).map(leaf).collect(),
         "append-lies" => lies(&bodies)?.into_iter().map(Submission::Body).collect(),
@@ -50,6 +52,10 @@ fn answered(answer: Answer) -> Result<Value, Wrong> {
 /// An entry that says nothing.
 pub fn halted() -> Body {
     said(10)
+}
+
+fn dated(at: Moment) -> Body {
+    Halted { failure: Failure::halt("forged", "x"), at }.into()
 }
 
 fn said(bytes: usize) -> Body {
