@@ -59,6 +59,11 @@ pub enum Command {
     ///
     /// A promotion that was interrupted goes on where it was. What is released or refused already is left alone.
     Once(Once),
+    /// Let go of dossiers, candidates and rebuilds that nothing needs any more, by a recorded act.
+    ///
+    /// What an unfinished promotion needs stays, and so does every dossier of a release: a replay needs it. Releases and
+    /// decisions are in the log, which never shrinks. The oldest go first.
+    Gc(Gc),
     /// Build a commit by its recipe, as the perimeter will: same recipe, same bytes. Needs no configuration.
     Build(Build),
     /// What was promoted, what was refused, and what is in flight.
@@ -100,6 +105,33 @@ pub struct Once {
     /// This commit, in full, instead of the branch's head.
     #[arg(long, value_name = "ID", requires = "project")]
     pub commit: Option<CommitId>,
+}
+
+/// What may go.
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// What ended more than so many days ago goes.
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(0..=36_500))]
+    pub older_than: u64,
+    /// When the stores still hold more than so many MiB, what ended later goes as well.
+    #[arg(long, value_name = "MIB")]
+    pub max_mib: Option<u64>,
+    /// Say what would go, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl Gc {
+    /// As the coordinator is told.
+    pub fn words(&self, json: bool) -> [String; 5] {
+        [
+            "gc".to_owned(),
+            if json { "json" } else { "text" }.to_owned(),
+            self.older_than.to_string(),
+            self.max_mib.map(|mib| mib.to_string()).unwrap_or_default(),
+            if self.dry_run { "dry-run" } else { "remove" }.to_owned(),
+        ]
+    }
 }
 
 /// What to build, and where to leave it.

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use artifact::CommitId;
 use artifact::failure::{Failure, Retry};
 use artifact::json;
 use artifact::name::ProjectName;
+use artifact::{CommitId, Moment};
 use audit::keys::HouseKeys;
 use hardening::menu::Room;
 use hardening::room::{self, EnteredCoordinator};
@@ -21,6 +21,7 @@ use crate::keys;
 use crate::ledger::Ledger;
 use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
+use crate::retention::{self, Limits};
 use crate::stage::{prepare, rebuild};
 use crate::status::Status;
 use crate::surroundings;
@@ -45,6 +46,9 @@ pub fn coordinate() -> Status {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["once", json, project, commit] => once(&house, *json == "json", project, commit),
+        ["gc", json, days, mib, how] => {
+            gc(&house, *json == "json", days, mib, *how == "dry-run").map(|()| Status::Done)
+        }
         ["keys"] => tell_keys(&house).map(|()| Status::Done),
         ["build", source] => build(&house, source, None).map(|()| Status::Done),
         ["build", source, commit] => build(&house, source, Some(commit)).map(|()| Status::Done),
@@ -122,6 +126,35 @@ fn report(house: &House, ledger: &Ledger, ended: &Ended) -> Status {
         return Status::Refused;
     }
     Status::Done
+}
+
+/// Lets go of what nothing needs.
+fn gc(house: &House, as_json: bool, days: &str, mib: &str, dry_run: bool) -> Result<(), Failure> {
+    let keys = read_keys(&house.config.join(keys::FILE))?;
+    let days: u64 = parse("--older-than", days)?.unwrap_or_default();
+    let mib: Option<u64> = parse("--max-mib", mib)?;
+    let before = Moment::now().minus_seconds(days.saturating_mul(24 * 3600));
+    let limits = Limits { before, bytes: mib.map(|mib| mib.saturating_mul(1 << 20)) };
+    let mut ledger = Ledger::open(house, keys)?;
+    let mut plan = retention::plan(house, ledger.fold(), &limits)?;
+    if !dry_run && !plan.is_empty() {
+        plan = retention::collect(house, &mut ledger, &plan)?;
+    }
+    let say = |text: String| house.timeline.line("coordinator", &text);
+    let verb = if dry_run { "would go" } else { "went" };
+    say(format!(
+        "{} bytes {verb}, {} stay; of promotions that ended before {}",
+        plan.bytes(),
+        plan.kept(),
+        plan.before
+    ));
+    if let Some(limit) = limits.bytes.filter(|limit| plan.kept() > *limit) {
+        say(format!("that is more than {limit} bytes: the rest is needed by releases and by what is not finished"));
+    }
+    if plan.missing() > 0 {
+        say(format!("{} dossiers of releases are not there: what they are for can't be replayed", plan.missing()));
+    }
+    if as_json { print(&plan) } else { Ok(()) }
 }
 
 /// Every room's public key, as `keys.toml` has them.

@@ -8,6 +8,7 @@ mod sound;
 use std::collections::BTreeMap;
 
 use artifact::name::{ProjectName, Repository, Tag};
+use artifact::statement::comparison::Comparison;
 use artifact::{Digest, Moment};
 use audit::entry::{Attempt, Body, Facts, Kind as _, Opened, Permit, PromotionId, Rebuild, Refusal, Release};
 use audit::keys::HouseKeys;
@@ -71,6 +72,10 @@ pub struct Promotion {
     pub under_permit: Vec<Entry>,
     /// Whether a signature is among that, one of the image key.
     pub signed: bool,
+    /// Its dossier.
+    pub dossier: Option<Digest>,
+    /// The manifest of its rebuild.
+    pub rebuilt: Option<Digest>,
     /// How often a room was lost over it.
     pub failures: u64,
     /// Why it was refused.
@@ -230,6 +235,13 @@ impl Fold {
     }
 }
 
+/// The dossier that a rebuild is of, as its comparison says, which was verified.
+fn dossier_of(rebuild: &Rebuild) -> Option<Digest> {
+    let envelope = artifact::dsse::Envelope::parse(&rebuild.comparison.0).ok()?;
+    let statement = artifact::statement::Statement::<Comparison>::parse(&envelope.payload.0).ok()?;
+    Some(statement.predicate.dossier)
+}
+
 /// Which room a Hello is of.
 pub fn room_of(hello: &serde_json::Value) -> Option<String> {
     hello.get("room")?.as_str().map(str::to_owned)
@@ -247,6 +259,8 @@ impl Promotion {
             attempt: None,
             under_permit: Vec::new(),
             signed: false,
+            dossier: None,
+            rebuilt: None,
             failures: 0,
             refusal: None,
             release: None,
@@ -255,8 +269,16 @@ impl Promotion {
 
     fn apply(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
         match body {
-            Body::Facts(facts) => self.facts = Some(facts),
-            Body::Rebuild(rebuild) => self.rebuild = Some(rebuild),
+            Body::Facts(facts) => {
+                self.dossier = Some(facts.dossier);
+                self.facts = Some(facts);
+            }
+            Body::Rebuild(rebuild) => {
+                self.rebuilt = Some(rebuild.rebuild);
+                // The facts may have been forgotten; the comparison says it as well.
+                self.dossier = dossier_of(&rebuild).or(self.dossier);
+                self.rebuild = Some(rebuild);
+            }
             Body::Permit(permit) => {
                 self.permit = Some(permit);
                 self.permit_index = Some(entry.index);
@@ -283,7 +305,8 @@ impl Promotion {
                 self.let_go();
             }
             Body::Failed(_) => self.failures += 1,
-            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) | Body::Forgotten(_) => {}
+            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) => {}
+            Body::Forgotten(_) | Body::Collected(_) => {}
         }
         None
     }

@@ -12,6 +12,7 @@ mod launch;
 mod ledger;
 mod pass;
 mod pipeline;
+mod retention;
 mod review;
 mod stage;
 mod status;
@@ -48,6 +49,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Init { dir } => init(dir),
         Command::Keys => pin_keys(places),
         Command::Once(once) => Err(pass(places, once)),
+        Command::Gc(gc) => Err(lead(places, &gc.words(places.json))),
         Command::Build(args) => build(places, args),
         Command::Status => review::status(places).map_err(of),
         Command::Show { id } => review::show(places, id).map_err(of),
@@ -94,8 +96,20 @@ fn pin_keys(places: &Places) -> Result<(), Status> {
     Ok(())
 }
 
-/// Becomes the launcher; the coordinator under it leads the pass.
+/// One pass.
 fn pass(places: &Places, once: &cli::Once) -> Status {
+    let word = |text: Option<String>| text.unwrap_or_default();
+    let words = [
+        "once".to_owned(),
+        if places.json { "json" } else { "text" }.to_owned(),
+        word(once.project.as_ref().map(ToString::to_string)),
+        word(once.commit.as_ref().map(ToString::to_string)),
+    ];
+    lead(places, &words)
+}
+
+/// Becomes the launcher; the coordinator under it does what the words say.
+fn lead(places: &Places, words: &[String]) -> Status {
     let config = match load(places) {
         Ok(config) => config,
         Err(status) => return status,
@@ -104,14 +118,7 @@ fn pass(places: &Places, once: &cli::Once) -> Status {
         Ok(launcher) => launcher,
         Err(e) => return Status::say(Status::Usage, &e.to_string()),
     };
-    let word = |text: Option<String>| text.unwrap_or_default();
-    let args = [
-        "once".to_owned(),
-        if places.json { "json" } else { "text" }.to_owned(),
-        word(once.project.as_ref().map(ToString::to_string)),
-        word(once.commit.as_ref().map(ToString::to_string)),
-    ];
-    let e = launch::become_launcher(launcher, &args);
+    let e = launch::become_launcher(launcher, words);
     Status::say(Status::Unavailable, &format!("countersign-launch: {e}. It must lie beside this program"))
 }
 

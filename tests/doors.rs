@@ -78,7 +78,7 @@ pub const DOORS: &[Door] = doors! {
     "frame":
         "intake" => framed::<intake::door::Ask>,
         "builder" => framed::<builder::door::BuildAsk>,
-        "comparer" => framed::<builder::door::CompareAsk>,
+        "comparer" => framed::<builder::door::ComparerAsk>,
         "keeper" => framed::<audit::door::Ask>,
         "signer" => framed::<signer::door::Ask>,
         "answer" => framed::<intake::door::Answer>;

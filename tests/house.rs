@@ -14,6 +14,7 @@ mod layers;
 mod nobody;
 mod peers;
 mod random;
+mod retention;
 mod review;
 mod rooms;
 mod scene;

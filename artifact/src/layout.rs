@@ -16,6 +16,10 @@ use crate::json::{self, JsonError};
 use crate::oci::{Descriptor, Index, MANIFEST_LIMIT, OciError};
 use crate::regular;
 
+mod collect;
+
+pub use collect::Collected;
+
 /// The annotation that names a manifest in a layout's index.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 

@@ -40,6 +40,11 @@ impl Moment {
         Self(self.0.saturating_add_unsigned(seconds).min(Self::LAST))
     }
 
+    /// The moment so many seconds earlier, or the first of 1970.
+    pub fn minus_seconds(self, seconds: u64) -> Self {
+        Self(self.0.saturating_sub_unsigned(seconds).max(0))
+    }
+
     /// How many seconds `self` is after `earlier`; 0 when it is not.
     pub fn seconds_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0 - earlier.0).unwrap_or(0)

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 mod kinds;
 
 pub use kinds::{
-    Attempt, Body, Bundle, Configuration, Facts, Failed, Forgotten, Halted, Kind, Opened, Permit, Posture, Rebuild,
-    Refusal, Release, Signature,
+    Attempt, Body, Bundle, Collected, Configuration, Facts, Failed, Forgotten, Halted, Kind, Opened, Permit, Posture,
+    Rebuild, Refusal, Release, Signature,
 };
 
 /// The most bytes of a body: facts with every piece of evidence as received are some hundreds of kilobytes.
@@ -106,7 +106,9 @@ impl Body {
             Self::Signature(b) => Some(b.promotion),
             Self::Bundle(b) => Some(b.promotion),
             Self::Release(b) => Some(b.promotion),
-            Self::Posture(_) | Self::Halted(_) | Self::Configuration(_) | Self::Forgotten(_) => None,
+            Self::Posture(_) | Self::Halted(_) | Self::Configuration(_) | Self::Forgotten(_) | Self::Collected(_) => {
+                None
+            }
         }
     }
 
@@ -133,6 +135,7 @@ impl Body {
             Self::Halted(b) => b.at,
             Self::Configuration(b) => b.at,
             Self::Forgotten(b) => b.at,
+            Self::Collected(b) => b.at,
         }
     }
 }
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn the_numbers_of_the_kinds_stay() {
         let names: Vec<_> = (0..=31).filter_map(Body::name_of).collect();
-        let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted configuration forgotten";
+        let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted configuration forgotten collected";
         assert_eq!(names.join(" "), expected);
         assert_eq!((Body::name_of(0), Body::name_of(1), Body::name_of(12)), (None, Some("opened"), Some("halted")));
         assert_eq!((Body::from(opened()).kind(), Opened::KIND, Release::KIND), (1, 1, 10));

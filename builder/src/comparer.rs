@@ -13,7 +13,7 @@ use artifact::durable;
 use artifact::failure::Failure;
 use artifact::key::Ed25519Key;
 use artifact::lane::LaneName;
-use artifact::layout::Layout;
+use artifact::layout::{Collected, Layout};
 use artifact::name::Pinned;
 use artifact::oci::Descriptor;
 use artifact::recipe::Recipe;
@@ -98,6 +98,16 @@ impl Comparer {
     /// The key that verifies what this room signs, as PEM.
     pub fn public_key(&self) -> String {
         self.key.public().to_string()
+    }
+
+    /// Counts what no kept rebuild leads to, and removes it when that is asked.
+    ///
+    /// # Errors
+    /// A kept rebuild that is not what its digest says, or a store that fails: then nothing is removed.
+    pub fn collect(&self, keep: &[Digest], remove: bool) -> Result<Collected, Failure> {
+        let path = self.lane.join("compare/out");
+        let store = Layout::create(path).map_err(|e| Failure::of_store("compare-store", &e))?;
+        store.collect(keep, remove).map_err(|e| Failure::of_store("compare-store", &e))
     }
 
     /// Does what is asked, and says what it is doing.

@@ -36,7 +36,22 @@ pub struct Built {
     pub finished: Moment,
 }
 
-/// What the comparer is asked: pack what was built, compare it with the candidate, attest.
+/// What the comparer is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ComparerAsk {
+    /// Pack what was built, compare it, attest.
+    Compare(Box<CompareAsk>),
+    /// Count what no kept rebuild leads to in the comparer's store, and remove it when that is asked.
+    Collect {
+        /// The rebuilds to keep.
+        keep: Vec<Digest>,
+        /// Remove the rest.
+        remove: bool,
+    },
+}
+
+/// What to pack and compare.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CompareAsk {

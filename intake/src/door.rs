@@ -4,9 +4,13 @@ use std::path::PathBuf;
 
 use artifact::digest::Base64;
 use artifact::failure::Failure;
+use artifact::layout::Collected;
 use artifact::name::{BranchName, ProjectName};
 use artifact::{CommitId, Digest};
 use serde::{Deserialize, Serialize};
+
+/// The most manifests that a room is told to keep in one store: two such lists fit into a frame.
+pub const KEPT: usize = 25_000;
 
 /// What intake is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,15 @@ pub enum Ask {
         nonce: String,
         /// The dossier of the job.
         dossier: Digest,
+    },
+    /// Count what no kept manifest leads to in both stores, and remove it when that is asked.
+    Collect {
+        /// The dossiers to keep; at most [`KEPT`].
+        dossiers: Vec<Digest>,
+        /// The candidates to keep; at most [`KEPT`].
+        candidates: Vec<Digest>,
+        /// Remove the rest.
+        remove: bool,
     },
     /// Make a dossier of a local repository, without evidence and without rules: for `countersign build`.
     Seal {
@@ -82,6 +95,13 @@ pub enum Answer {
         dossier: Digest,
         /// The manifest of the image that CI left, in intake's store of candidates.
         candidate: Option<Digest>,
+    },
+    /// To [`Ask::Collect`].
+    Collected {
+        /// Of the dossiers.
+        dossiers: Collected,
+        /// Of the candidates.
+        candidates: Collected,
     },
     /// To [`Ask::Seal`].
     Sealed {

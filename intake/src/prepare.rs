@@ -63,9 +63,17 @@ impl IntakeRoom {
                 Ok(rules) => self.restate(&rules, &project, &commit, nonce, dossier).await,
                 Err(e) => Err(e),
             },
+            Ask::Collect { dossiers, candidates, remove } => self.collect(&dossiers, &candidates, remove),
             Ask::Seal { source, commit } => self.seal(&source, commit, say).await,
         };
         answered.unwrap_or_else(Answer::Failed)
+    }
+
+    fn collect(&self, dossiers: &[Digest], candidates: &[Digest], remove: bool) -> Result<Answer, Failure> {
+        let of = |store: &Layout, keep: &[Digest]| {
+            store.collect(keep, remove).map_err(|e| Failure::of_store("intake-store", &e))
+        };
+        Ok(Answer::Collected { dossiers: of(&self.dossiers, dossiers)?, candidates: of(&self.candidates, candidates)? })
     }
 
     async fn look(&self, rules: &Rules, name: &ProjectName, commit: Option<CommitId>) -> Result<Answer, Failure> {

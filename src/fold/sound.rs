@@ -37,7 +37,8 @@ impl Fold {
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
             Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
-            Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) | Body::Forgotten(_) => None,
+            Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) => None,
+            Body::Forgotten(_) | Body::Collected(_) => None,
         }
     }
 

@@ -194,6 +194,11 @@ pub(super) fn what(body: &Body) -> String {
             Some(before) => format!("{} changed, {} to {}", b.file, short(&before), short(&b.digest)),
             None => format!("{}, seen for the first time, {}", b.file, short(&b.digest)),
         },
+        Body::Collected(b) => {
+            let stores = [b.dossiers, b.candidates, b.rebuilds];
+            let (blobs, bytes) = stores.iter().fold((0, 0), |sum, store| (sum.0 + store.blobs, sum.1 + store.bytes));
+            format!("{blobs} blobs, {bytes} bytes of promotions that ended before {}", b.before)
+        }
         Body::Forgotten(b) => format!("{} bodies were deleted by the order of entry {}", b.indexes.len(), b.order),
     }
 }

@@ -5,7 +5,7 @@ use artifact::failure::{Failure, Retry};
 use artifact::statement::Signed;
 use artifact::statement::facts::Facts;
 use audit::entry::{Failed, PromotionId, Rebuild};
-use builder::door::{Answer, BuildAsk, Built, CompareAsk, Compared};
+use builder::door::{Answer, BuildAsk, Built, CompareAsk, Compared, ComparerAsk};
 use hardening::menu::Room;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,10 +79,18 @@ pub fn build(house: &House, ask: BuildAsk) -> Result<Built, Failure> {
 /// # Errors
 /// As the comparer says.
 pub fn compare(house: &House, ask: CompareAsk) -> Result<Compared, Failure> {
-    converse(house, Room::Comparer, &ask)
+    converse(house, Room::Comparer, &ComparerAsk::Compare(Box::new(ask)))
 }
 
-fn converse<A: Serialize, T: Serialize + DeserializeOwned>(house: &House, room: Room, ask: &A) -> Result<T, Failure> {
+/// Asks one thing of builder or comparer.
+///
+/// # Errors
+/// As the room says.
+pub fn converse<A: Serialize, T: Serialize + DeserializeOwned>(
+    house: &House,
+    room: Room,
+    ask: &A,
+) -> Result<T, Failure> {
     let mut door = house.room(room)?;
     door.send(ask)?;
     loop {

@@ -302,4 +302,19 @@ kinds! {
         /// When.
         at: Moment,
     }
+
+    16 "collected"
+    /// Stores gave up what no unfinished promotion and no replay of a release needs. Recorded before anything went.
+    Collected {
+        /// Promotions that ended before this gave up what they had.
+        before: Moment,
+        /// What went of intake's dossiers, and what stayed.
+        dossiers: artifact::layout::Collected,
+        /// Of its candidates.
+        candidates: artifact::layout::Collected,
+        /// Of the comparer's rebuilds.
+        rebuilds: artifact::layout::Collected,
+        /// When.
+        at: Moment,
+    }
 }

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use artifact::frame::{self, FrameError};
+use artifact::layout::Collected;
 use builder::comparer::Comparer;
-use builder::door::{Answer, CompareAsk, Compared};
+use builder::door::{Answer, CompareAsk, Compared, ComparerAsk};
 use hardening::Room;
 use hardening::room::{self, Entered, Hello};
 
@@ -28,9 +29,16 @@ fn serve(entered: &Entered) -> Result<(), FrameError> {
         // A Hello without a key is followed by the reason.
         Err(failure) => return frame::send(&entered.channel, &Answer::<Compared>::Failed(failure)),
     };
-    let ask: CompareAsk = match frame::receive(&entered.channel) {
+    let ask = match frame::receive(&entered.channel) {
         Err(FrameError::Closed) => return Ok(()),
         other => other?,
+    };
+    let ask: CompareAsk = match ask {
+        ComparerAsk::Compare(ask) => *ask,
+        ComparerAsk::Collect { keep, remove } => {
+            let done = comparer.collect(&keep, remove);
+            return frame::send(&entered.channel, &done.map_or_else(Answer::<Collected>::Failed, Answer::Done));
+        }
     };
     let mut say = |text: String| {
         // The coordinator may be gone; then the answer will find that out.

@@ -12,7 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
     heard::<intake::door::Ask>(bytes);
     heard::<intake::door::Answer>(bytes);
     heard::<builder::door::BuildAsk>(bytes);
-    heard::<builder::door::CompareAsk>(bytes);
+    heard::<builder::door::ComparerAsk>(bytes);
     heard::<builder::door::Answer<builder::door::Compared>>(bytes);
     heard::<audit::door::Ask>(bytes);
     heard::<audit::door::Answer>(bytes);

@@ -12,7 +12,7 @@ use artifact::statement::comparison::{Comparison, Level};
 use artifact::statement::provenance::Provenance;
 use artifact::statement::{Predicate, Statement, Subject};
 use builder::comparer::Comparer;
-use builder::door::{Answer, CompareAsk, Compared};
+use builder::door::{Answer, CompareAsk, Compared, ComparerAsk};
 use hardening::menu::Room;
 use hardening::room::{Entered, Hello};
 use serde_json::Value;
@@ -24,7 +24,10 @@ type Wrong = Box<dyn std::error::Error>;
 pub fn serve(entered: &Entered, attack: &str) -> Done {
     let comparer = Comparer::open(&entered.config, &entered.state, entered.trial)?;
     frame::send(&entered.channel, &Hello::new(Room::Comparer, entered, Some(comparer.public_key())))?;
-    let ask: CompareAsk = frame::receive(&entered.channel)?;
+    let ask: CompareAsk = match frame::receive(&entered.channel)? {
+        ComparerAsk::Compare(ask) => *ask,
+        ComparerAsk::Collect { .. } => return Err("it was asked to collect".into()),
+    };
     if noise::make(&entered.channel, attack)? {
         return Ok(());
     }
