@@ -244,7 +244,9 @@ impl Log {
     /// # Errors
     /// As [`Log::fold`].
     pub fn open(folder: &Path, log: &Vkey) -> Result<(Self, Vec<Entry>), LogError> {
-        Self::fold(folder, log, Vec::new(), |entries, entry| entries.push(entry))
+        settled(folder, log, |checkpoint| {
+            Self::fold_at(folder, checkpoint, Vec::new(), |entries, entry| entries.push(entry))
+        })
     }
 
     /// Where it lies.
@@ -278,6 +280,30 @@ pub(crate) fn latest(folder: &Path, log: &Vkey) -> Result<SignedCheckpoint, LogE
     let path = folder.join(tile::CHECKPOINT);
     let note = tiles::read_note(&path)?.ok_or_else(|| tiles::broken(&path, "missing"))?;
     SignedCheckpoint::open(&note, log).map_err(|cause| LogError::Checkpoint { path, cause })
+}
+
+/// Reads at the folder's checkpoint; again, when that fails and there is a newer one: a body that was forgotten meanwhile is
+/// accounted for only by that.
+pub(crate) fn settled<T>(
+    folder: &Path,
+    log: &Vkey,
+    mut read: impl FnMut(SignedCheckpoint) -> Result<T, LogError>,
+) -> Result<T, LogError> {
+    /// A log that grows faster than it is read is read at its newest size in the end, or not at all.
+    const TRIES: usize = 3;
+    let mut checkpoint = latest(folder, log)?;
+    for _ in 1..TRIES {
+        let error = match read(checkpoint.clone()) {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let newer = latest(folder, log)?;
+        if newer.size() <= checkpoint.size() {
+            return Err(error);
+        }
+        checkpoint = newer;
+    }
+    read(checkpoint)
 }
 
 /// Level 0 is compared with the bundles already.

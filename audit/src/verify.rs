@@ -48,7 +48,10 @@ const REKOR: &str = "rekor";
 /// # Errors
 /// The first thing that is not as recorded; or the log does not begin with what `since` says.
 pub fn whole(folder: &Path, log: &Vkey, since: Option<&SignedCheckpoint>) -> Result<Verified, LogError> {
-    let checkpoint = reader::latest(folder, log)?;
+    reader::settled(folder, log, |checkpoint| at(folder, checkpoint, since))
+}
+
+fn at(folder: &Path, checkpoint: SignedCheckpoint, since: Option<&SignedCheckpoint>) -> Result<Verified, LogError> {
     let swept = sweep::sweep(folder, checkpoint.size())?;
     let packed = checkpoint.size() - checkpoint.size() % tile::WIDTH as u64;
     let (log, counted) = Log::fold_at(folder, checkpoint, Counted::default(), |counted, entry| {
