@@ -9,5 +9,6 @@ pub mod log;
 pub mod proof;
 pub mod reference;
 pub mod report;
+pub mod site;
 pub mod source;
 pub mod trust;

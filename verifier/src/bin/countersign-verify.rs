@@ -11,7 +11,7 @@ use verifier::reference::Reference;
 use verifier::report::Report;
 use verifier::source::Source;
 use verifier::trust::Trust;
-use verifier::{image, log, proof};
+use verifier::{image, log, proof, site};
 
 /// Checks countersigned images, their log, and single entries of it. Fails closed: what is missing is never a pass.
 #[derive(Debug, Parser)]
@@ -63,6 +63,20 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         trust: PathBuf,
     },
+    /// Check a whole log, and make a page to review it in a browser: static, offline, and recomputed there.
+    Site {
+        /// The folder with `checkpoint` and `tile`.
+        folder: PathBuf,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// A checkpoint that was kept.
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+        /// Where to: a new or an empty folder, or one that an earlier page was made in.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -97,6 +111,10 @@ fn run(cli: &Cli) -> Result<Report, (u8, String)> {
         Command::Proof { receipt, entry, trust } => {
             let trust = Trust::load(trust).map_err(|e| (2, e))?;
             proof::verify(receipt, entry.as_deref(), &trust).map_err(|e| (2, e))
+        }
+        Command::Site { folder, trust, since, out } => {
+            let trust = Trust::load(trust).map_err(|e| (2, e))?;
+            site::make(folder, &trust, since.as_deref(), out)
         }
     }
 }

@@ -1,0 +1,119 @@
+//! A log's files as scripts: one for each bundle with its tile and its bodies, and one for the checkpoint and the upper
+//! tiles. A script gives the raw bytes, in base64, to the page that asked for it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use artifact::digest::Base64;
+use audit::checkpoint::SignedCheckpoint;
+use audit::edge::{Edge, Tile};
+use audit::leaf::Commitment;
+use audit::merkle::TreeHash;
+use audit::reader::{Content, Entry, Log, LogError};
+use audit::tile::{self, WIDTH};
+
+use super::folder::{Folder, PARTS};
+use crate::trust::Trust;
+
+/// A failure to write: an exit status and a text for a person.
+type Failed = (u8, String);
+
+/// How many parts a log of this size has, beside the one with its checkpoint.
+pub(super) fn count(size: u64) -> u64 {
+    size.div_ceil(WIDTH as u64)
+}
+
+/// Reads a log, verifies it, and writes its parts. They count once the checkpoint that is given stands in a page.
+///
+/// # Errors
+/// The disk does not write. Inside: the log is not what was recorded.
+pub(super) fn write(
+    log: &Path,
+    trust: &Trust,
+    folder: &Folder<'_>,
+) -> Result<Result<SignedCheckpoint, LogError>, Failed> {
+    let start = Parts {
+        folder,
+        edge: Edge::default(),
+        leaves: Vec::new(),
+        files: Files::new(),
+        upper: Files::new(),
+        failed: None,
+    };
+    let (log, mut parts) = match Log::fold(log, &trust.log, start, Parts::take) {
+        Ok(read) => read,
+        Err(e) => return Ok(Err(e)),
+    };
+    parts.finish(log.checkpoint())?;
+    Ok(Ok(log.checkpoint().clone()))
+}
+
+/// Files of the log by their paths in it.
+type Files = BTreeMap<String, Base64>;
+
+/// What was not written yet.
+struct Parts<'a> {
+    folder: &'a Folder<'a>,
+    edge: Edge,
+    leaves: Vec<Vec<u8>>,
+    files: Files,
+    upper: Files,
+    failed: Option<Failed>,
+}
+
+impl Parts<'_> {
+    fn take(&mut self, entry: Entry) {
+        let leaf = match entry.content {
+            Content::Ours { body, bytes, salt } => {
+                let commitment = Commitment::to(body.kind(), &salt, &bytes);
+                let salted = [&salt.raw()[..], &bytes].concat();
+                self.files.insert(format!("body/{}", commitment.digest().hex()), Base64(salted));
+                commitment.to_bytes()
+            }
+            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
+        };
+        let completed = self.edge.push(TreeHash::leaf(&leaf));
+        self.leaves.push(leaf);
+        for (level, n, hashes) in completed {
+            match level {
+                0 => self.end(n, &(level, n, hashes)),
+                _ => self.keep(&(level, n, hashes)),
+            }
+        }
+    }
+
+    fn keep(&mut self, (level, n, hashes): &Tile) {
+        self.upper.insert(tile::path(*level, *n, hashes.len()), Base64(tile::hashes_to_bytes(hashes)));
+    }
+
+    /// A bundle's end: its part is written.
+    fn end(&mut self, n: u64, (level, _, hashes): &Tile) {
+        let mut files = std::mem::take(&mut self.files);
+        let leaves = std::mem::take(&mut self.leaves);
+        files.insert(tile::path(*level, n, hashes.len()), Base64(tile::hashes_to_bytes(hashes)));
+        files.insert(tile::bundle_path(n, leaves.len()), Base64(tile::bundle_to_bytes(&leaves)));
+        let written = if self.failed.is_none() { self.put(&n.to_string(), &files) } else { Ok(()) };
+        self.failed = self.failed.take().or(written.err());
+    }
+
+    fn finish(&mut self, checkpoint: &SignedCheckpoint) -> Result<(), Failed> {
+        let partials: Vec<Tile> = self.edge.partials().collect();
+        for tile in &partials {
+            match tile {
+                (0, n, _) => self.end(*n, tile),
+                _ => self.keep(tile),
+            }
+        }
+        if let Some(failed) = self.failed.take() {
+            return Err(failed);
+        }
+        let mut upper = std::mem::take(&mut self.upper);
+        upper.insert(tile::CHECKPOINT.to_owned(), Base64(checkpoint.note().as_bytes().to_vec()));
+        self.put("log", &upper)
+    }
+
+    fn put(&self, name: &str, files: &Files) -> Result<(), Failed> {
+        let files = serde_json::to_string(files).map_err(|e| (3, e.to_string()))?;
+        self.folder.put(&format!("{PARTS}/{name}.js"), &format!("countersign({name:?}, {files});\n"))
+    }
+}
