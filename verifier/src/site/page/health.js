@@ -22,7 +22,7 @@ function overviewPage(log) {
       tile("promotions?decision=refused", count(of("refused").length), "refused"),
       tile("promotions?decision=open", count(open), "not ended"),
       tile("entries", count(log.tree.size), "entries"),
-      took === null ? null : tile("promotions?decision=released", lasted(took), "from start to release, in the middle")),
+      took === null ? null : tile("promotions?decision=released", lasted(took), "median, start to release")),
     section("Promotions over time", timeChart(stories)),
     section("Why promotions were refused", reasonChart(stories)),
     section("The latest", latest.length === 0 ? el("p.quiet", {}, "None.") : table("The latest promotions", LISTS.promotions.heads, latest.map(storyCells))),

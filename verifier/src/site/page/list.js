@@ -25,7 +25,9 @@ class VirtualTable {
   }
 
   #height() {
-    return parseFloat(getComputedStyle(this.scroller).getPropertyValue("--row")) || 48;
+    // The style sheet gives it in rem, so that it grows with the reader's own size of text.
+    const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    return parseFloat(getComputedStyle(this.scroller).getPropertyValue("--row")) * rem || 44;
   }
 
   #draw() {
@@ -182,6 +184,6 @@ function listPage(fold, which, query) {
     }, 80);
   };
   const form = filterForm(fold, which, wanted(query), changed);
-  const page = el("div.listpage", {}, el("h1", {}, title), form, found, list.scroller, el("p.printnote", {}, "A list is not printed. Print a promotion's story, or the log's health."));
+  const page = el(`div.listpage.${which}`, {}, el("h1", {}, title), form, found, list.scroller, el("p.printnote", {}, "A list is not printed. Print a promotion's story, or the log's health."));
   return { page, ready: () => show(wanted(query)) };
 }
