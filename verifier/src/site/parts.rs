@@ -7,8 +7,9 @@ use std::path::Path;
 use artifact::digest::Base64;
 use audit::checkpoint::SignedCheckpoint;
 use audit::edge::{Edge, Tile};
-use audit::leaf::Commitment;
+use audit::leaf::Leaf;
 use audit::merkle::TreeHash;
+use audit::pack::{self, Salted};
 use audit::reader::{Content, Entry, Log, LogError};
 use audit::tile::{self, WIDTH};
 
@@ -36,7 +37,7 @@ pub(super) fn write(
         folder,
         edge: Edge::default(),
         leaves: Vec::new(),
-        files: Files::new(),
+        bodies: Vec::new(),
         upper: Files::new(),
         failed: None,
     };
@@ -56,22 +57,18 @@ struct Parts<'a> {
     folder: &'a Folder<'a>,
     edge: Edge,
     leaves: Vec<Vec<u8>>,
-    files: Files,
+    bodies: Vec<Option<Salted>>,
     upper: Files,
     failed: Option<Failed>,
 }
 
 impl Parts<'_> {
     fn take(&mut self, entry: Entry) {
-        let leaf = match entry.content {
-            Content::Ours { body, bytes, salt } => {
-                let commitment = Commitment::to(body.kind(), &salt, &bytes);
-                let salted = [&salt.raw()[..], &bytes].concat();
-                self.files.insert(format!("body/{}", commitment.digest().hex()), Base64(salted));
-                commitment.to_bytes()
-            }
-            Content::Rekor(leaf) => leaf.as_bytes().to_vec(),
-        };
+        let leaf = entry.leaf();
+        self.bodies.push(match entry.content {
+            Content::Ours { bytes, salt, .. } => Some((salt, bytes)),
+            Content::Rekor(_) | Content::Forgotten(_) => None,
+        });
         let completed = self.edge.push(TreeHash::leaf(&leaf));
         self.leaves.push(leaf);
         for (level, n, hashes) in completed {
@@ -88,8 +85,8 @@ impl Parts<'_> {
 
     /// A bundle's end: its part is written.
     fn end(&mut self, n: u64, (level, _, hashes): &Tile) {
-        let mut files = std::mem::take(&mut self.files);
         let leaves = std::mem::take(&mut self.leaves);
+        let mut files = bodies(n, &leaves, std::mem::take(&mut self.bodies));
         files.insert(tile::path(*level, n, hashes.len()), Base64(tile::hashes_to_bytes(hashes)));
         files.insert(tile::bundle_path(n, leaves.len()), Base64(tile::bundle_to_bytes(&leaves)));
         let written = if self.failed.is_none() { self.put(&n.to_string(), &files) } else { Ok(()) };
@@ -116,4 +113,20 @@ impl Parts<'_> {
         let files = serde_json::to_string(files).map_err(|e| (3, e.to_string()))?;
         self.folder.put(&format!("{PARTS}/{name}.js"), &format!("countersign({name:?}, {files});\n"))
     }
+}
+
+/// The bodies of a bundle, where the log has them: in a pack once the bundle is full, large ones apart.
+fn bodies(n: u64, leaves: &[Vec<u8>], mut bodies: Vec<Option<Salted>>) -> Files {
+    let full = leaves.len() == WIDTH;
+    let mut files = Files::new();
+    for (leaf, slot) in leaves.iter().zip(&mut bodies) {
+        let apart = slot.take_if(|(_, body)| !(full && pack::holds(body.len())));
+        if let (Some((salt, body)), Ok(Leaf::Ours(commitment))) = (apart, Leaf::parse(leaf)) {
+            files.insert(format!("body/{}", commitment.digest().hex()), Base64([&salt.raw()[..], &body].concat()));
+        }
+    }
+    if full {
+        files.insert(tile::pack_path(n), Base64(pack::to_bytes(&bodies)));
+    }
+    files
 }

@@ -81,5 +81,6 @@ function tree(value, depth = 0) {
     if (value.length === 0) return el("span.quiet", {}, "none");
     return el("ol.tree", {}, value.map((item) => el("li", {}, tree(item, depth + 1))));
   }
+  if (Object.keys(value).length === 0) return el("span.quiet", {}, "nothing");
   return el("dl.tree", {}, Object.entries(value).map(([key, item]) => [el("dt", {}, visible(key)), el("dd", {}, tree(item, depth + 1))]));
 }

@@ -74,11 +74,17 @@ function parseBody(index, kind, bytes) {
   return value;
 }
 
+async function readPack(read, n) {
+  const bytes = await read(packPath(n), WIDTH * (4 + 32 + PACKED_LIMIT));
+  const slots = bytes && splitPack(bytes);
+  if (bytes && !slots) throw new Broken(packPath(n), "not a pack of 256 bodies: it was cut or changed");
+  return slots;
+}
+
 /** Salt and body of each of our leaves of a bundle, hashed: {salt, body}, or null when they are gone. */
 async function readBodies(read, n, leaves, full) {
-  const slots = full ? await read(packPath(n), WIDTH * (4 + 32 + PACKED_LIMIT)) : null;
-  const packed = slots && splitPack(slots);
-  if (slots && !packed) throw new Broken(packPath(n), "not a pack of 256 bodies: it was cut or changed");
+  const packed = full ? await readPack(read, n) : null;
+  if (full && !packed) throw new Broken(packPath(n), "missing");
   const found = await Promise.all(leaves.map(async (leaf, at) => {
     const index = n * WIDTH + at;
     if (leaf.kind === "rekor") {
@@ -86,9 +92,12 @@ async function readBodies(read, n, leaves, full) {
       return null;
     }
     const path = `body/${leaf.hex}`;
-    const bytes = packed?.[at] ?? (await read(path, 32 + BODY_LIMIT));
-    if (bytes && bytes.length < 32) throw new Broken(path, `shorter than a salt: it was cut (the body of entry ${index})`);
-    return bytes && { index, path: packed?.[at] ? packPath(n) : path, salt: bytes.subarray(0, 32), body: bytes.subarray(32) };
+    const apart = packed?.[at] ? null : await read(path, 32 + BODY_LIMIT);
+    if (apart && apart.length < 32) throw new Broken(path, `shorter than a salt: it was cut (the body of entry ${index})`);
+    if (apart && full && apart.length <= 32 + PACKED_LIMIT) throw new Broken(path, `lies apart, and must be in ${packPath(n)} (entry ${index})`);
+    // A keeper may have filled the bundle since.
+    const bytes = packed?.[at] ?? apart ?? (full ? null : (await readPack(read, n))?.[at]) ?? null;
+    return bytes && { index, path: bytes === apart ? path : packPath(n), salt: bytes.subarray(0, 32), body: bytes.subarray(32) };
   }));
   const there = found.filter(Boolean);
   const hashes = await sha256All(there.map(({ salt, body }) => committed(salt, body)));
@@ -135,13 +144,12 @@ async function verifyLog(source, key, since, step, progress) {
     const [path, hashes] = await readTile(head, level, n, expected.length / 32);
     if (!same(hashes, expected)) throw new Broken(path, "not the hashes of the entries: it was changed");
   };
-  const seen = { bodies: new Set(), missing: [], forgotten: new Set() };
+  const seen = { bodies: new Set(), gone: new Map(), forgotten: [] };
   for (let n = 0; n * WIDTH < size; n++) {
     for (const entry of await readPart(await source.open(n), n, size)) {
       for (const [level, number] of tree.push(entry.hash)) if (level > 0) await compare(level, number);
-      if (entry.hex) seen.bodies.add(entry.hex);
-      if (entry.kind !== "rekor" && !entry.says) seen.missing.push(entry);
-      if (entry.kind === "forgotten") forgets(entry.says).forEach((index) => seen.forgotten.add(index));
+      if (entry.says && entry.hex) seen.bodies.add(entry.hex);
+      forgetting(seen, entry);
       step(entry);
       await breathe();
     }
@@ -154,18 +162,27 @@ async function verifyLog(source, key, since, step, progress) {
   if (!same(tree.root(), checkpoint.root)) {
     throw new Broken("checkpoint", "its root is not the one over the entries that lie here: entries were changed, or it was");
   }
-  for (const { index, hex } of seen.missing) {
-    if (!seen.forgotten.has(index)) {
-      throw new Broken(`entry ${index}`, `body/${hex}: missing, and no entry of the log says that it was forgotten`);
-    }
+  for (const { index, hex } of seen.gone.values()) {
+    throw new Broken(`body/${hex}`, `missing (the body of entry ${index}), and no later entry says that it was forgotten`);
   }
   const strays = await sweep(source, tree, seen.bodies);
   const kept = since.map((older) => ({ older, ...begins(tree, checkpoint, older) }));
-  return { checkpoint, tree, strays, kept, forgotten: seen.missing.map((entry) => entry.index), bodies: seen.bodies.size };
+  return { checkpoint, tree, strays, kept, forgotten: seen.forgotten, bodies: seen.bodies.size };
 }
 
-/** The entries whose bodies a `forgotten` entry says are gone. */
-const forgets = (says) => [says?.entry ?? says?.entries ?? says?.index ?? []].flat().filter(Number.isSafeInteger);
+// What was decided, signed and released never goes, whatever an entry says.
+const MAY_BE_FORGOTTEN = ["facts", "failed", "halted"];
+
+/** Takes the next entry: a body that is gone must be named by a later entry that says it was forgotten. */
+function forgetting(seen, entry) {
+  if (entry.kind !== "rekor" && !entry.says) seen.gone.set(entry.index, entry);
+  if (entry.kind !== "forgotten" || !Array.isArray(entry.says?.indexes)) return;
+  for (const index of entry.says.indexes) {
+    if (!MAY_BE_FORGOTTEN.includes(seen.gone.get(index)?.kind)) continue;
+    seen.gone.delete(index);
+    seen.forgotten.push(index);
+  }
+}
 
 /** Shows that the log begins with what an older checkpoint of it says. */
 function begins(tree, checkpoint, older) {
