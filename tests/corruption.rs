@@ -1,14 +1,14 @@
 //! Corruption: every byte of a small log and of a release changed, a seeded sample of a large one; files missing, swapped,
 //! cut, of another kind or from yesterday. It is found, and what is not looked at is said.
 
-mod forged;
+pub(crate) mod forged;
 mod large;
 mod log;
 mod open;
 mod programs;
 mod registry;
 mod release;
-mod scene;
+pub(crate) mod scene;
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt as _;
@@ -24,7 +24,7 @@ fn flips(byte: u8) -> Vec<u8> {
 }
 
 /// Every file below a folder, by its path in it, in order.
-fn files(folder: &Path) -> Vec<String> {
+pub(crate) fn files(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, below: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder.join(below)).unwrap().map(Result::unwrap) {
             let name = below.join(entry.file_name());
@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for name in files(from) {
         let to = to.join(&name);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -84,35 +84,35 @@ impl Drop for Flipped {
 }
 
 /// Damage to a folder, undone when it goes.
-struct Damage<'a> {
+pub(crate) struct Damage<'a> {
     folder: &'a Path,
     before: Vec<(PathBuf, Option<Vec<u8>>)>,
 }
 
 impl<'a> Damage<'a> {
-    fn of(folder: &'a Path) -> Self {
+    pub(crate) fn of(folder: &'a Path) -> Self {
         Self { folder, before: Vec::new() }
     }
 
-    fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.folder.join(name)).unwrap()
     }
 
     /// Takes a file away.
-    fn remove(&mut self, name: &str) -> PathBuf {
+    pub(crate) fn remove(&mut self, name: &str) -> PathBuf {
         let path = self.folder.join(name);
         self.before.push((path.clone(), fs::read(&path).ok()));
         let _ = fs::remove_file(&path);
         path
     }
 
-    fn write(&mut self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&mut self, name: &str, bytes: impl AsRef<[u8]>) {
         let path = self.remove(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    fn swap(&mut self, one: &str, other: &str) {
+    pub(crate) fn swap(&mut self, one: &str, other: &str) {
         let (left, right) = (self.read(one), self.read(other));
         assert_ne!(left, right, "{one} and {other}");
         self.write(one, right);

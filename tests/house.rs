@@ -12,6 +12,7 @@ mod escape;
 mod hostile;
 mod layers;
 mod nobody;
+mod page;
 mod peers;
 mod random;
 mod retention;

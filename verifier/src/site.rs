@@ -81,6 +81,8 @@ impl Key {
 /// An exit status and a text for a person: 2 for a file or a folder that was badly named, 3 for a disk that does not write.
 pub fn make(log: &Path, trust: &Trust, since: Option<&Path>, out: &Path) -> Result<Report, (u8, String)> {
     let folder = Folder::named(out, log)?;
+    // A page of yesterday must not be taken for one of today, whatever comes of this.
+    folder.clear()?;
     let mut report = log::verify(log, trust, since).map_err(|e| (2, e))?;
     if !report.verified {
         return Ok(report);

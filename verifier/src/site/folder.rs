@@ -48,7 +48,23 @@ impl<'a> Folder<'a> {
         }
     }
 
-    /// Makes it, or takes the earlier page out of it: a page that can't be made leaves none.
+    /// Takes an earlier page out of it.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub(super) fn clear(&self) -> Result<(), (u8, String)> {
+        for name in FILES {
+            self.remove(&self.path.join(name))?;
+        }
+        let parts = self.path.join(PARTS);
+        let names = match names(&parts) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map_err(|e| self.failed(&parts, &e))?,
+        };
+        names.iter().try_for_each(|name| self.remove(&parts.join(name)))
+    }
+
+    /// Makes it, and says whose it is.
     ///
     /// # Errors
     /// As the kernel says.
@@ -56,14 +72,7 @@ impl<'a> Folder<'a> {
         let parts = self.path.join(PARTS);
         durable::create_folder(self.path).map_err(|e| self.failed(self.path, &e))?;
         self.put(MARK, MARK_TEXT)?;
-        for name in FILES {
-            self.remove(&self.path.join(name))?;
-        }
-        durable::create_folder(&parts).map_err(|e| self.failed(&parts, &e))?;
-        for name in names(&parts).map_err(|e| self.failed(&parts, &e))? {
-            self.remove(&parts.join(name))?;
-        }
-        Ok(())
+        durable::create_folder(&parts).map_err(|e| self.failed(&parts, &e))
     }
 
     /// Writes a file, whole or not at all.
