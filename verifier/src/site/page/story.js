@@ -142,7 +142,7 @@ function vouched(release, entries, checked) {
     const [subject, ...more] = texts(statement?.subject);
     const a = subject?.annotations ?? {};
     const same =
-      statement?.predicateType === "https://sigstore.dev/cosign/sign/v1" && more.length === 0 && `sha256:${subject.digest?.sha256}` === digest &&
+      statement?.predicateType === "https://sigstore.dev/cosign/sign/v1" && more.length === 0 && `sha256:${subject?.digest?.sha256}` === digest &&
       a.repository === repository && a.tags === texts(tags).join(",") && a.permit === String(permit);
     return same && entries[n].index < release.index ? checked[n][0][2] : false;
   });
