@@ -32,9 +32,12 @@ pub struct Review {
 }
 
 impl Review {
-    /// Of a log that is made up, written and shown.
+    /// Of a log that is made up, written and shown. It stays for a person to look at, below `COUNTERSIGN_KEEP` if that is set.
     pub fn of(forged: &Forged) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = match std::env::var_os("COUNTERSIGN_KEEP") {
+            Some(to) => tempfile::Builder::new().prefix("page-").disable_cleanup(true).tempdir_in(to).unwrap(),
+            None => tempfile::tempdir().unwrap(),
+        };
         let at = |name: &str| folder.path().join(name);
         let (log, trust, site) = (at("log"), at("trust.toml"), at("site"));
         forged.write(&log);

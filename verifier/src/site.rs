@@ -22,7 +22,7 @@ use crate::trust::Trust;
 use folder::Folder;
 
 /// The page's code, in the order in which it is read: each uses what stands before it. `main.js` starts it.
-const CODE: [&str; 13] = [
+const CODE: [&str; 14] = [
     include_str!("site/page/bytes.js"),
     include_str!("site/page/sha256.js"),
     include_str!("site/page/merkle.js"),
@@ -33,6 +33,7 @@ const CODE: [&str; 13] = [
     include_str!("site/page/dom.js"),
     include_str!("site/page/chart.js"),
     include_str!("site/page/list.js"),
+    include_str!("site/page/entry.js"),
     include_str!("site/page/story.js"),
     include_str!("site/page/health.js"),
     include_str!("site/page/main.js"),

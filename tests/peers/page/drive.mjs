@@ -23,12 +23,18 @@ const STEPS = {
   pick: async (page, selector, path) => void (await page.setInputFiles(selector, path)),
   // Until the page says what came of verifying.
   settled: async (page) => {
-    await page.waitForFunction(() => !["", "waiting", "reading"].includes(document.documentElement.dataset.state ?? ""), null, { timeout: PATIENCE });
+    await page.waitForFunction(
+      () => !["", "waiting", "reading"].includes(document.documentElement.dataset.state ?? ""),
+      null,
+      { timeout: PATIENCE },
+    );
     return page.locator("#state").innerText();
   },
   visit: async (page, route) => {
     await page.evaluate((to) => void (location.hash = to), route);
-    await page.waitForFunction((to) => location.hash === to && document.querySelector("main h1"), route, { timeout: PATIENCE });
+    await page.waitForFunction((to) => location.hash === to && document.querySelector("main h1"), route, {
+      timeout: PATIENCE,
+    });
     await page.waitForTimeout(150);
   },
   wait: async (page, selector) => void (await page.waitForSelector(selector, { timeout: PATIENCE })),
@@ -46,7 +52,11 @@ const STEPS = {
   focus: (page) =>
     page.evaluate(() => {
       const at = document.activeElement;
-      return [at.tagName.toLowerCase(), at.id, (at.getAttribute("aria-label") ?? at.innerText ?? "").trim().slice(0, 80)];
+      return [
+        at.tagName.toLowerCase(),
+        at.id,
+        (at.getAttribute("aria-label") ?? at.innerText ?? "").trim().slice(0, 80),
+      ];
     }),
   evaluate: (page, code) => page.evaluate(code),
   url: (page) => page.url(),

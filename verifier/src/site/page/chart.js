@@ -24,7 +24,12 @@ function columns(stories) {
   for (const { first } of timed) [from, to] = [Math.min(from, first), Math.max(to, first)];
   const width = columnWidth(to - from + 1);
   const start = Math.floor(from / width) * width;
-  const list = Array.from({ length: Math.floor((to - start) / width) + 1 }, (_, n) => ({ at: start + n * width, released: 0, refused: 0, open: 0 }));
+  const list = Array.from({ length: Math.floor((to - start) / width) + 1 }, (_, n) => ({
+    at: start + n * width,
+    released: 0,
+    refused: 0,
+    open: 0,
+  }));
   for (const story of timed) list[Math.floor((story.first - start) / width)][outcomeOf(story)]++;
   return { width, list };
 }
@@ -49,23 +54,49 @@ function timeChart(stories) {
   const label = (x, y, text, anchor) => svg("text", { x, y, "text-anchor": anchor }, text);
   const right = 40 + list.length * step;
   const total = (outcome) => list.reduce((sum, column) => sum + column[outcome], 0);
-  const spoken = `Promotions by the time they began, ${day(list[0].at)} to ${day(list.at(-1).at)}: ` +
+  const spoken =
+    `Promotions by the time they began, ${day(list[0].at)} to ${day(list.at(-1).at)}: ` +
     OUTCOMES.map(([outcome, words]) => `${total(outcome)} ${words}`).join(", ");
   const picture = svg(
-    "svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": spoken, class: "chart" },
+    "svg",
+    { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": spoken, class: "chart" },
     svg("line", { class: "axis", x1: 36, y1: base + 0.5, x2: w, y2: base + 0.5 }),
-    label(32, 20, count(most), "end"), label(32, base, "0", "end"),
+    label(32, 20, count(most), "end"),
+    label(32, base, "0", "end"),
     bars,
     label(40, h - 10, day(list[0].at), "start"),
     list.length > 8 ? label(right, h - 10, day(list.at(-1).at), "end") : [],
   );
-  const legend = el("ul.legend", {}, OUTCOMES.map(([outcome, words]) => el("li", {}, el(`span.key.${outcome}`, { "aria-hidden": "true" }), `${words} `, el("b", {}, count(total(outcome))))));
+  const legend = el(
+    "ul.legend",
+    {},
+    OUTCOMES.map(([outcome, words]) =>
+      el(
+        "li",
+        {},
+        el(`span.key.${outcome}`, { "aria-hidden": "true" }),
+        `${words} `,
+        el("b", {}, count(total(outcome))),
+      ),
+    ),
+  );
   const filled = list.filter((column) => column.released + column.refused + column.open > 0);
-  const rows = filled.slice(-200).map((column) => [stamp(column.at), count(column.released), count(column.refused), count(column.open)]);
+  const rows = filled
+    .slice(-200)
+    .map((column) => [stamp(column.at), count(column.released), count(column.refused), count(column.open)]);
   const more = filled.length > rows.length ? `The newest ${rows.length} of ${filled.length} columns.` : null;
   return el(
-    "figure", {}, picture, el("figcaption", {}, legend),
-    el("details", {}, el("summary", {}, "The same in numbers"), more && el("p.quiet", {}, more), table("Promotions by the time they began", ["From", "Released", "Refused", "Not ended"], rows)),
+    "figure",
+    {},
+    picture,
+    el("figcaption", {}, legend),
+    el(
+      "details",
+      {},
+      el("summary", {}, "The same in numbers"),
+      more && el("p.quiet", {}, more),
+      table("Promotions by the time they began", ["From", "Released", "Refused", "Not ended"], rows),
+    ),
   );
 }
 
@@ -76,9 +107,17 @@ function reasonChart(stories) {
   if (counts.size === 0) return el("p.quiet", {}, "Nothing was refused so far.");
   const list = [...counts].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 20);
   const most = list[0][1];
-  return el("ul.reasons", {}, list.map(([code, number]) => {
-    const bar = svg("svg", { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { class: "bar refused", x: 0, y: 0, width: (100 * number) / most, height: 6 }));
-    const route = `promotions?${new URLSearchParams({ decision: "refused", q: code })}`;
-    return el("li", {}, link(route, said(code)), el("span.number", {}, count(number)), bar);
-  }));
+  return el(
+    "ul.reasons",
+    {},
+    list.map(([code, number]) => {
+      const bar = svg(
+        "svg",
+        { viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+        svg("rect", { class: "bar refused", x: 0, y: 0, width: (100 * number) / most, height: 6 }),
+      );
+      const route = `promotions?${new URLSearchParams({ decision: "refused", q: code })}`;
+      return el("li", {}, link(route, said(code)), el("span.number", {}, count(number)), bar);
+    }),
+  );
 }

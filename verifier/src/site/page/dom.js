@@ -26,7 +26,14 @@ function svg(name, attributes = {}, ...children) {
 const said = (text, name = "bdi.said") => el(name, {}, visible(text));
 
 /** A text from outside that has lines: each stays a line, behind a margin. */
-const saidLines = (text) => el("div.lines", {}, String(text).split("\n").map((line) => said(line, "div.said")));
+const saidLines = (text) =>
+  el(
+    "div.lines",
+    {},
+    String(text)
+      .split("\n")
+      .map((line) => said(line, "div.said")),
+  );
 
 /** A digest: all of it for who copies it, in a shape that may be broken anywhere. */
 const digest = (text) => el("code.digest", {}, visible(text ?? "none"));
@@ -48,20 +55,45 @@ function lasted(seconds) {
 const link = (route, ...children) => el("a", { href: `#/${route}` }, ...children);
 const entryLink = (index, text = `entry ${count(index)}`) => link(`entry/${index}`, text);
 
-const STAGE_WORDS = { released: "Released", refused: "Refused", permitted: "Permitted", rebuilt: "Rebuilt", prepared: "Prepared", opened: "Opened" };
+const STAGE_WORDS = {
+  released: "Released",
+  refused: "Refused",
+  permitted: "Permitted",
+  rebuilt: "Rebuilt",
+  prepared: "Prepared",
+  opened: "Opened",
+};
 const badge = (stage) => el(`span.badge.${stage}`, {}, STAGE_WORDS[stage]);
 
 /** A list of names and what they are. */
 const facts = (...pairs) =>
-  el("dl.facts", {}, pairs.filter(Boolean).map(([name, ...value]) => [el("dt", {}, name), el("dd", {}, ...value)]));
+  el(
+    "dl.facts",
+    {},
+    pairs.filter(Boolean).map(([name, ...value]) => [el("dt", {}, name), el("dd", {}, ...value)]),
+  );
 
 function section(title, ...children) {
   return el("section", {}, el("h2", {}, title), ...children);
 }
 
 function table(caption, heads, rows) {
-  const head = el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col" }, text))));
-  const body = rows.map((cells) => el("tr", {}, cells.map((cell, n) => el(n === 0 ? "th" : "td", n === 0 ? { scope: "row" } : {}, cell))));
+  const head = el(
+    "thead",
+    {},
+    el(
+      "tr",
+      {},
+      heads.map((text) => el("th", { scope: "col" }, text)),
+    ),
+  );
+  const body = rows.map((cells) =>
+    el(
+      "tr",
+      {},
+      cells.map((cell, n) => el(n === 0 ? "th" : "td", n === 0 ? { scope: "row" } : {}, cell)),
+    ),
+  );
   const inner = el("table", {}, el("caption", {}, caption), head, el("tbody", {}, body));
   return el("div.scroll", { tabindex: 0, role: "region", "aria-label": caption }, inner);
 }
@@ -79,8 +111,16 @@ function tree(value, depth = 0) {
   if (depth > 12) return el("code", {}, visible(JSON.stringify(value)));
   if (Array.isArray(value)) {
     if (value.length === 0) return el("span.quiet", {}, "none");
-    return el("ol.tree", {}, value.map((item) => el("li", {}, tree(item, depth + 1))));
+    return el(
+      "ol.tree",
+      {},
+      value.map((item) => el("li", {}, tree(item, depth + 1))),
+    );
   }
   if (Object.keys(value).length === 0) return el("span.quiet", {}, "nothing");
-  return el("dl.tree", {}, Object.entries(value).map(([key, item]) => [el("dt", {}, visible(key)), el("dd", {}, tree(item, depth + 1))]));
+  return el(
+    "dl.tree",
+    {},
+    Object.entries(value).map(([key, item]) => [el("dt", {}, visible(key)), el("dd", {}, tree(item, depth + 1))]),
+  );
 }

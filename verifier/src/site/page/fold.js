@@ -22,7 +22,10 @@ function jsonIn(base64) {
 /** The statement in an envelope that stands in base64; null when there is none. */
 const statementIn = (base64) => jsonIn(jsonIn(base64)?.payload);
 
-const short = (digest) => String(digest ?? "").replace(/^sha256:/, "").slice(0, 12);
+const short = (digest) =>
+  String(digest ?? "")
+    .replace(/^sha256:/, "")
+    .slice(0, 12);
 const texts = (list) => (Array.isArray(list) ? list : []);
 
 /** An entry in a few words. */
@@ -37,7 +40,9 @@ function wordsOf(kind, b) {
     case "permit":
       return `${short(b.terms?.digest)} to ${b.terms?.repository} as ${texts(b.terms?.tags).join(", ")}, until ${b.terms?.expires}`;
     case "refusal":
-      return texts(b.reasons).map((reason) => reason?.code).join(", ");
+      return texts(b.reasons)
+        .map((reason) => reason?.code)
+        .join(", ");
     case "failed":
     case "halted":
       return `${b.failure?.code}: ${b.failure?.message}`;
@@ -54,8 +59,10 @@ function wordsOf(kind, b) {
     case "rekor":
       return "a signature as Rekor writes it";
     default:
-      return Object.entries(b).filter(([key, value]) => key !== "kind" && key !== "at" && typeof value !== "object")
-        .map(([key, value]) => `${key} ${value}`).join(", ");
+      return Object.entries(b)
+        .filter(([key, value]) => key !== "kind" && key !== "at" && typeof value !== "object")
+        .map(([key, value]) => `${key} ${value}`)
+        .join(", ");
   }
 }
 
@@ -65,15 +72,35 @@ function gather(value, found, key = "", depth = 0) {
     if (value.length <= 300) found.texts.push(value);
     if (/^(principal|principals|person|approver|author)$/.test(key)) found.persons.add(value);
   } else if (value !== null && typeof value === "object" && depth < 8) {
-    for (const [name, inner] of Object.entries(value)) gather(inner, found, Array.isArray(value) ? key : name, depth + 1);
+    for (const [name, inner] of Object.entries(value))
+      gather(inner, found, Array.isArray(value) ? key : name, depth + 1);
   }
 }
 
 class Story {
   constructor(index, says, at) {
-    Object.assign(this, { id: says.promotion, project: String(says.project), commit: String(says.commit), lane: String(says.lane) });
-    Object.assign(this, { trial: says.trial === true, candidate: says.candidate ?? null, first: at, last: at, ended: null });
-    Object.assign(this, { entries: [], stage: "opened", digest: null, repository: null, tags: [], reasons: [], level: null });
+    Object.assign(this, {
+      id: says.promotion,
+      project: String(says.project),
+      commit: String(says.commit),
+      lane: String(says.lane),
+    });
+    Object.assign(this, {
+      trial: says.trial === true,
+      candidate: says.candidate ?? null,
+      first: at,
+      last: at,
+      ended: null,
+    });
+    Object.assign(this, {
+      entries: [],
+      stage: "opened",
+      digest: null,
+      repository: null,
+      tags: [],
+      reasons: [],
+      level: null,
+    });
     Object.assign(this, { persons: new Set(), signed: false, expires: null, failures: 0, index });
   }
 
@@ -92,7 +119,11 @@ class Story {
     if (kind === "signature") this.signed = true;
     if (kind === "failed") this.failures++;
     if (kind === "refusal") {
-      Object.assign(this, { stage: "refused", ended: at, reasons: texts(says.reasons).map((reason) => String(reason?.code)) });
+      Object.assign(this, {
+        stage: "refused",
+        ended: at,
+        reasons: texts(says.reasons).map((reason) => String(reason?.code)),
+      });
     }
     if (kind === "release") {
       Object.assign(this, { stage: "released", ended: at, digest: says.digest, repository: String(says.repository) });
@@ -103,8 +134,23 @@ class Story {
   /** A permit that ran out unsigned is decided anew: then the promotion is where it was before. */
   settle(now) {
     if (this.stage === "permitted" && !this.signed && !(now < this.expires)) this.stage = "rebuilt";
-    this.hay = [this.project, this.commit, this.id, this.candidate, this.digest, this.repository, this.level, this.lane, this.stage, ...this.tags, ...this.reasons, ...this.persons]
-      .filter(Boolean).join("\n").toLowerCase();
+    this.hay = [
+      this.project,
+      this.commit,
+      this.id,
+      this.candidate,
+      this.digest,
+      this.repository,
+      this.level,
+      this.lane,
+      this.stage,
+      ...this.tags,
+      ...this.reasons,
+      ...this.persons,
+    ]
+      .filter(Boolean)
+      .join("\n")
+      .toLowerCase();
   }
 }
 
@@ -123,7 +169,13 @@ class Fold {
     // A leaf follows the signature that it belongs to.
     const story = kind === "rekor" ? this.last : this.#story(index, kind, says, at);
     this.last = kind === "signature" || kind === "rekor" ? story : null;
-    const row = { index, kind, at, story, words: ours || kind === "rekor" ? wordsOf(kind, says) : "forgotten: body and salt are gone" };
+    const row = {
+      index,
+      kind,
+      at,
+      story,
+      words: ours || kind === "rekor" ? wordsOf(kind, says) : "forgotten: body and salt are gone",
+    };
     const found = { texts: [], persons: new Set() };
     if (ours) {
       const seen = kind === "facts" ? statementIn(says.envelope)?.predicate : null;
@@ -169,11 +221,13 @@ class Fold {
     this.gaps.length = Math.min(5, this.gaps.length);
   }
 
-  settle(now) {
+  async settle(now) {
     this.#longest();
-    for (const story of this.stories) story.settle(now);
+    for (const story of this.stories) {
+      story.settle(now);
+      await breathe();
+    }
     this.projects = [...new Set(this.stories.map((story) => story.project))].sort();
     this.lanes = [...new Set(this.stories.map((story) => story.lane))].sort();
-    this.rows.forEach((row) => (row.persons ??= null));
   }
 }

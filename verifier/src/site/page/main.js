@@ -13,40 +13,82 @@ function announce(next, title, ...lines) {
   const box = byId("state");
   box.className = next;
   box.setAttribute("role", next === "broken" || next === "disorder" ? "alert" : "status");
-  box.replaceChildren(el("p.verdict", {}, title), ...lines.filter(Boolean).map((line) => (typeof line === "string" ? el("p", {}, line) : line)));
+  box.replaceChildren(
+    el("p.verdict", {}, title),
+    ...lines.filter(Boolean).map((line) => (typeof line === "string" ? el("p", {}, line) : line)),
+  );
 }
 
 const KEY_WORDS = `the key ${log.key.name}+${log.key.id}`;
 const provenanceLine = () =>
-  el("p.proviso", {},
+  el(
+    "p.proviso",
+    {},
     el("strong", {}, "A page proves nothing by itself. "),
     `This one was made by ${MADE.program} at ${stamp(moment(MADE.made))}, with ${KEY_WORDS}. `,
-    "If you did not make it yourself, with your own countersign-verify, then whoever did could have it say anything.");
+    "If you did not make it yourself, with your own countersign-verify, then whoever did could have it say anything.",
+  );
 
 function announceVerified() {
   const { size } = log.checkpoint;
   const rest = el("p", {}, link("health", "What was checked, and what was not"));
   if (log.fold.backwards.length > 0) {
     const { index, at, before } = log.fold.backwards[0];
-    const text = `Time goes backwards: entry ${index} is dated ${stamp(at)}, and entry ${before.index} before it ${stamp(before.at)}.`;
-    return announce("disorder", "Does NOT verify", text, "Every hash holds, so this is what was recorded. A clock was wrong, or somebody dated entries back.", rest, provenanceLine());
+    const text =
+      `Time goes backwards: entry ${index} is dated ${stamp(at)}, ` +
+      `and entry ${before.index} before it ${stamp(before.at)}.`;
+    return announce(
+      "disorder",
+      "Does NOT verify",
+      text,
+      "Every hash holds, so this is what was recorded. A clock was wrong, or somebody dated entries back.",
+      rest,
+      provenanceLine(),
+    );
   }
   if (!log.checkpoint.signed) {
-    return announce("hashed", "Signatures were NOT checked", `All ${plural(size, "entry", "entries")} lead to the root that lies here; whether the log's key signed it, this browser did not say: the page was not opened from a file or over https.`, rest, provenanceLine());
+    return announce(
+      "hashed",
+      "Signatures were NOT checked",
+      `All ${plural(size, "entry", "entries")} lead to the root that lies here; whether the log's key signed it, ` +
+        "this browser did not say: the page was not opened from a file or over https.",
+      rest,
+      provenanceLine(),
+    );
   }
   const empty = size === 0 ? "The log is empty: nothing but its checkpoint's signature was there to check." : null;
-  announce("verified", "Verified by this page", empty ?? `${plural(size, "entry", "entries")}, every hash and every body, lead to the root that ${KEY_WORDS} signed.`, rest, provenanceLine());
+  announce(
+    "verified",
+    "Verified by this page",
+    empty ??
+      `${plural(size, "entry", "entries")}, every hash and every body, lead to the root that ${KEY_WORDS} signed.`,
+    rest,
+    provenanceLine(),
+  );
 }
 
 /** Something is not as recorded: from here on nothing of the log is shown. */
 function broke(error) {
   fault = error instanceof Broken ? error : new Broken("the page", `it failed: ${error?.message ?? error}`);
-  announce("broken", "Does NOT verify", el("p", {}, el("strong.where", {}, visible(fault.where)), ": ", el("span.fault", {}, visible(fault.what))), "Nothing else of this log is shown: what it says is not what was recorded.", provenanceLine());
+  announce(
+    "broken",
+    "Does NOT verify",
+    el("p", {}, el("strong.where", {}, visible(fault.where)), ": ", el("span.fault", {}, visible(fault.what))),
+    "Nothing else of this log is shown: what it says is not what was recorded.",
+    provenanceLine(),
+  );
   byId("nav").hidden = true;
   byId("main").replaceChildren(
     el("h1", {}, "This log is not what was recorded"),
-    el("p", {}, "Keep a copy of the folder as it is, and of its checkpoint. Ask whoever gave it to you for another, and compare the two: ", el("code", {}, "countersign-verify log"), " names the same fault."),
-    MADE.picked && picker("Pick another folder"),
+    el(
+      "p",
+      {},
+      "Keep a copy of the folder as it is, and of its checkpoint. Ask whoever gave it to you for another, and compare ",
+      "the two: ",
+      el("code", {}, "countersign-verify log"),
+      " names the same fault.",
+    ),
+    MADE.picked ? picker("Pick another folder") : "",
   );
   document.title = "Does NOT verify – countersign log";
 }
@@ -59,9 +101,15 @@ async function read(source) {
   const began = performance.now();
   try {
     const since = MADE.since ? [await openCheckpoint("the page", utf8(MADE.since), log.key)] : [];
-    const found = await verifyLog(source, log.key, since, (entry) => fold.apply(entry), (done, all) => (bar.value = all ? done / all : 1));
+    const found = await verifyLog(
+      source,
+      log.key,
+      since,
+      (entry) => fold.apply(entry),
+      (done, all) => (bar.value = all ? done / all : 1),
+    );
     found.kept.forEach((kept) => (kept.from = "the checkpoint that the page was made at"));
-    fold.settle(Date.now());
+    await fold.settle(Date.now());
     Object.assign(log, found, { source, fold, part: null, milliseconds: performance.now() - began });
   } catch (error) {
     return broke(error);
@@ -97,7 +145,8 @@ async function show() {
   const title = page.querySelector("h1");
   document.title = `${title.textContent} – ${visible(log.checkpoint.origin)}`;
   for (const item of byId("nav").querySelectorAll("a")) {
-    const here = item.getAttribute("href") === `#/${name === "promotion" ? "promotions" : name === "entry" ? "entries" : name}`;
+    const here =
+      item.getAttribute("href") === `#/${name === "promotion" ? "promotions" : name === "entry" ? "entries" : name}`;
     if (here) item.setAttribute("aria-current", "page");
     else item.removeAttribute("aria-current");
   }
@@ -133,7 +182,13 @@ function pageFor(name, argument, query) {
 }
 
 function picker(words) {
-  const pick = el("input", { type: "file", id: "folder", webkitdirectory: true, multiple: true, onchange: () => pick.files.length > 0 && read(new Picked(pick.files)) });
+  const pick = el("input", {
+    type: "file",
+    id: "folder",
+    webkitdirectory: true,
+    multiple: true,
+    onchange: () => pick.files.length > 0 && read(new Picked(pick.files)),
+  });
   return el("div.picker.controls", {}, el("label", { for: "folder" }, words), pick);
 }
 
@@ -148,8 +203,13 @@ function start() {
   announce("waiting", "No log was read yet", provenanceLine());
   byId("main").replaceChildren(
     el("h1", {}, "Read a log from a folder"),
-    el("p", {}, `Pick the folder that has “checkpoint” and “tile” in it. Its files are read as bytes and hashed, here; nothing is sent anywhere, and nothing in them is run. The log must be the one of ${KEY_WORDS}`,
-      MADE.since ? ", and must begin with what it was when this page was made." : "."),
+    el(
+      "p",
+      {},
+      "Pick the folder that has “checkpoint” and “tile” in it. Its files are read as bytes and hashed, here; nothing is ",
+      `sent anywhere, and nothing in them is run. The log must be the one of ${KEY_WORDS}`,
+      MADE.since ? ", and must begin with what it was when this page was made." : ".",
+    ),
     picker("The log's folder"),
   );
 }

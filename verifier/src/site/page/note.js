@@ -29,18 +29,21 @@ function parseNote(where, bytes) {
   const refuse = (what) => new Broken(where, `not a signed note: ${what}`);
   const note = bytes.length <= NOTE_LIMIT ? textOf(bytes) : null;
   if (note === null) throw refuse("too long, or no text");
-  // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0009\u000b-\u001f]/.test(note)) throw refuse("a control character");
   const end = note.lastIndexOf("\n\n");
-  if (end < 0 || !note.endsWith("\n")) throw refuse("no empty line before the signatures, or the last line does not end");
-  const signatures = note.slice(end + 2, -1).split("\n").map((line) => {
-    const [, name, base64] = /^— ([^ ]+) ([^ ]+)$/.exec(line) ?? [];
-    const bytes = base64 && fromBase64(base64);
-    if (!bytes || bytes.length < 4 || !goodName(name) || toBase64(bytes) !== base64) {
-      throw refuse("a line after the text is no signature");
-    }
-    return { name, id: toHex(bytes.subarray(0, 4)), signature: bytes.slice(4) };
-  });
+  if (end < 0 || !note.endsWith("\n"))
+    throw refuse("no empty line before the signatures, or the last line does not end");
+  const signatures = note
+    .slice(end + 2, -1)
+    .split("\n")
+    .map((line) => {
+      const [, name, base64] = /^— ([^ ]+) ([^ ]+)$/.exec(line) ?? [];
+      const bytes = base64 && fromBase64(base64);
+      if (!bytes || bytes.length < 4 || !goodName(name) || toBase64(bytes) !== base64) {
+        throw refuse("a line after the text is no signature");
+      }
+      return { name, id: toHex(bytes.subarray(0, 4)), signature: bytes.slice(4) };
+    });
   return { text: note.slice(0, end + 1), signatures, note };
 }
 
@@ -64,21 +67,33 @@ async function openCheckpoint(where, bytes, key) {
   const size = Number(sizeText);
   const root = rootText === undefined ? null : fromBase64(rootText);
   const sound =
-    lines.length === 3 && /^(0|[1-9][0-9]{0,15})$/.test(sizeText) && size <= SIZE_LIMIT && root?.length === 32 &&
-    toBase64(root) === rootText && (size === 0) === same(root, EMPTY_ROOT);
+    lines.length === 3 &&
+    /^(0|[1-9][0-9]{0,15})$/.test(sizeText) &&
+    size <= SIZE_LIMIT &&
+    root?.length === 32 &&
+    toBase64(root) === rootText &&
+    (size === 0) === same(root, EMPTY_ROOT);
   const ours = note.signatures.filter((line) => line.name === key.name && line.id === key.id);
   if (ours.length !== 1) {
-    const found = lines[0] === key.name ? "" : `, and its first line names ${JSON.stringify(visible(lines[0]).slice(0, 80))}`;
+    const found =
+      lines[0] === key.name ? "" : `, and its first line names ${JSON.stringify(visible(lines[0]).slice(0, 80))}`;
     const what = ours.length === 0 ? "carries no signature of" : "carries more than one signature of";
     throw new Broken(where, `the checkpoint ${what} ${key.name}+${key.id}${found}: another log's, or another key's`);
   }
   const signed = await signedEd25519(key.raw, ours[0].signature, utf8(note.text));
   if (signed === false) {
-    throw new Broken(where, `the signature of ${key.name} does not verify: its text was changed, or another key signed it`);
+    throw new Broken(
+      where,
+      `the signature of ${key.name} does not verify: its text was changed, or another key signed it`,
+    );
   }
-  if (!sound) throw new Broken(where, "not a checkpoint: three lines, the log's name, its size and its root, are expected");
+  if (!sound)
+    throw new Broken(where, "not a checkpoint: three lines, the log's name, its size and its root, are expected");
   if (origin !== key.name) {
-    throw new Broken(where, `a checkpoint of ${JSON.stringify(visible(origin).slice(0, 80))}, and ${key.name} is expected`);
+    throw new Broken(
+      where,
+      `a checkpoint of ${JSON.stringify(visible(origin).slice(0, 80))}, and ${key.name} is expected`,
+    );
   }
   const others = note.signatures.filter((line) => line !== ours[0]);
   return { origin, size, root, signed, note: note.note, others };

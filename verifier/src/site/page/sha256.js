@@ -96,7 +96,9 @@ async function sha256All(list) {
 async function selfCheck() {
   const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
   if (toHex(sha256(utf8("abc"))) !== abc) return false;
-  const inputs = Array.from({ length: 200 }, (_, length) => new Uint8Array(length).map((_, n) => (7 * n + length) & 255));
+  const inputs = Array.from({ length: 200 }, (_, length) =>
+    new Uint8Array(length).map((_, n) => (7 * n + length) & 255),
+  );
   const theirs = await sha256All(inputs);
   return inputs.every((input, n) => same(sha256(input), theirs[n]));
 }

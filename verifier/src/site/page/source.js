@@ -5,14 +5,15 @@
 const IN_FLIGHT = 4;
 
 // Browsers that know trusted types let nothing else name a script.
-const PARTS = globalThis.trustedTypes && !MADE.picked
-  ? trustedTypes.createPolicy("countersign-parts", {
-      createScriptURL: (path) => {
-        if (!/^data\/(log|[0-9]+)\.js$/.test(path)) throw new TypeError("no part of a log");
-        return path;
-      },
-    })
-  : { createScriptURL: (path) => path };
+const PARTS =
+  globalThis.trustedTypes && !MADE.picked
+    ? trustedTypes.createPolicy("countersign-parts", {
+        createScriptURL: (path) => {
+          if (!/^data\/(log|[0-9]+)\.js$/.test(path)) throw new TypeError("no part of a log");
+          return path;
+        },
+      })
+    : { createScriptURL: (path) => path };
 
 /** Files that were written as scripts: `countersign(name, {path: base64})`. */
 class Written {
@@ -55,10 +56,12 @@ class Written {
     });
     // It may fail long before somebody waits for it.
     loaded.catch(() => {});
-    loaded.finally(() => {
-      script.remove();
-      this.#waiting.delete(String(part));
-    }).catch(() => {});
+    loaded
+      .finally(() => {
+        script.remove();
+        this.#waiting.delete(String(part));
+      })
+      .catch(() => {});
     script.src = PARTS.createScriptURL(path);
     document.head.append(script);
     return loaded;
@@ -147,7 +150,10 @@ function splitPack(bytes) {
 
 /** A partial file, or the full one that has taken its place since; and where it lies. */
 async function fetchPart(read, path, width, limit, cut, what) {
-  for (const [name, found] of [[path(width), width], [path(WIDTH), WIDTH]]) {
+  for (const [name, found] of [
+    [path(width), width],
+    [path(WIDTH), WIDTH],
+  ]) {
     const bytes = await read(name, limit);
     if (!bytes) continue;
     const parts = cut(bytes, found);

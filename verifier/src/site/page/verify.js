@@ -1,8 +1,24 @@
 // Verifying a whole log, as `countersign-verify log` does: everything is hashed, or nothing is shown.
 
 const KINDS = [
-  null, "opened", "facts", "rebuild", "permit", "refusal", "failed", "attempt", "signature", "bundle", "release",
-  "posture", "halted", "order", "configuration", "forgotten", "collected", "revocation",
+  null,
+  "opened",
+  "facts",
+  "rebuild",
+  "permit",
+  "refusal",
+  "failed",
+  "attempt",
+  "signature",
+  "bundle",
+  "release",
+  "posture",
+  "halted",
+  "order",
+  "configuration",
+  "forgotten",
+  "collected",
+  "revocation",
 ];
 const DOMAIN = utf8("countersign-entry@v1\n");
 
@@ -26,7 +42,9 @@ async function breathe() {
 function canonical(value) {
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  const fields = Object.keys(value).sort().map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
+  const fields = Object.keys(value)
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`);
   return `{${fields.join(",")}}`;
 }
 
@@ -48,7 +66,10 @@ function parseLeaf(index, leaf) {
   }
   const kind = KINDS[leaf[0]];
   if (!kind || leaf[1] !== 1) {
-    throw new Broken(where, `a leaf of kind ${leaf[0]}, version ${leaf[1]}, which this page does not know: make it with a newer program`);
+    throw new Broken(
+      where,
+      `a leaf of kind ${leaf[0]}, version ${leaf[1]}, which this page does not know: make it with a newer program`,
+    );
   }
   if (leaf.length !== 34) throw new Broken(where, `a leaf of ${leaf.length} bytes: ours have 34`);
   return { kind, digest: leaf.slice(2), hex: toHex(leaf.subarray(2)) };
@@ -85,25 +106,39 @@ async function readPack(read, n) {
 async function readBodies(read, n, leaves, full) {
   const packed = full ? await readPack(read, n) : null;
   if (full && !packed) throw new Broken(packPath(n), "missing");
-  const found = await Promise.all(leaves.map(async (leaf, at) => {
-    const index = n * WIDTH + at;
-    if (leaf.kind === "rekor") {
-      if (packed?.[at]) throw new Broken(packPath(n), `a body for entry ${index}, which has none`);
-      return null;
-    }
-    const path = `body/${leaf.hex}`;
-    const apart = packed?.[at] ? null : await read(path, 32 + BODY_LIMIT);
-    if (apart && apart.length < 32) throw new Broken(path, `shorter than a salt: it was cut (the body of entry ${index})`);
-    if (apart && full && apart.length <= 32 + PACKED_LIMIT) throw new Broken(path, `lies apart, and must be in ${packPath(n)} (entry ${index})`);
-    // A keeper may have filled the bundle since.
-    const bytes = packed?.[at] ?? apart ?? (full ? null : (await readPack(read, n))?.[at]) ?? null;
-    return bytes && { index, path: bytes === apart ? path : packPath(n), salt: bytes.subarray(0, 32), body: bytes.subarray(32) };
-  }));
+  const found = await Promise.all(
+    leaves.map(async (leaf, at) => {
+      const index = n * WIDTH + at;
+      if (leaf.kind === "rekor") {
+        if (packed?.[at]) throw new Broken(packPath(n), `a body for entry ${index}, which has none`);
+        return null;
+      }
+      const path = `body/${leaf.hex}`;
+      const apart = packed?.[at] ? null : await read(path, 32 + BODY_LIMIT);
+      if (apart && apart.length < 32)
+        throw new Broken(path, `shorter than a salt: it was cut (the body of entry ${index})`);
+      if (apart && full && apart.length <= 32 + PACKED_LIMIT)
+        throw new Broken(path, `lies apart, and must be in ${packPath(n)} (entry ${index})`);
+      // A keeper may have filled the bundle since.
+      const bytes = packed?.[at] ?? apart ?? (full ? null : (await readPack(read, n))?.[at]) ?? null;
+      return (
+        bytes && {
+          index,
+          path: bytes === apart ? path : packPath(n),
+          salt: bytes.subarray(0, 32),
+          body: bytes.subarray(32),
+        }
+      );
+    }),
+  );
   const there = found.filter(Boolean);
   const hashes = await sha256All(there.map(({ salt, body }) => committed(salt, body)));
   there.forEach(({ index, path }, at) => {
     if (!same(hashes[at], leaves[index - n * WIDTH].digest)) {
-      throw new Broken(`entry ${index}`, `the body or its salt is not the one that the log commits to: ${path} was changed`);
+      throw new Broken(
+        `entry ${index}`,
+        `the body or its salt is not the one that the log commits to: ${path} was changed`,
+      );
     }
   });
   return found;
@@ -124,7 +159,7 @@ async function readPart(read, n, size) {
   const bodies = await readBodies(read, n, leaves, width === WIDTH);
   return leaves.map((leaf, at) => {
     const index = n * WIDTH + at;
-    const says = bodies[at] ? parseBody(index, leaf.kind, bodies[at].body) : leaf.value ?? null;
+    const says = bodies[at] ? parseBody(index, leaf.kind, bodies[at].body) : (leaf.value ?? null);
     return { index, kind: leaf.kind, leaf: entries[at], hash: own[at], hex: leaf.hex, says, ...bodies[at] };
   });
 }
@@ -137,7 +172,8 @@ async function verifyLog(source, key, since, step, progress) {
   if (!note) throw new Broken("checkpoint", "missing");
   const checkpoint = await openCheckpoint("checkpoint", note, key);
   const { size } = checkpoint;
-  if (size > PAGE_LIMIT) throw new Broken("checkpoint", `${size} entries are more than a page holds: use countersign-verify log`);
+  if (size > PAGE_LIMIT)
+    throw new Broken("checkpoint", `${size} entries are more than a page holds: use countersign-verify log`);
   const tree = new Tree(size);
   const compare = async (level, n) => {
     const expected = tree.tile(level, n);
@@ -160,10 +196,16 @@ async function verifyLog(source, key, since, step, progress) {
     if (filled % WIDTH > 0) await compare(level, Math.floor(filled / WIDTH));
   }
   if (!same(tree.root(), checkpoint.root)) {
-    throw new Broken("checkpoint", "its root is not the one over the entries that lie here: entries were changed, or it was");
+    throw new Broken(
+      "checkpoint",
+      "its root is not the one over the entries that lie here: entries were changed, or it was",
+    );
   }
   for (const { index, hex } of seen.gone.values()) {
-    throw new Broken(`body/${hex}`, `missing (the body of entry ${index}), and no later entry says that it was forgotten`);
+    throw new Broken(
+      `body/${hex}`,
+      `missing (the body of entry ${index}), and no later entry says that it was forgotten`,
+    );
   }
   const strays = await sweep(source, tree, seen.bodies);
   const kept = since.map((older) => ({ older, ...begins(tree, checkpoint, older) }));
@@ -187,13 +229,17 @@ function forgetting(seen, entry) {
 /** Shows that the log begins with what an older checkpoint of it says. */
 function begins(tree, checkpoint, older) {
   if (older.size > tree.size) {
-    throw new Broken("checkpoint", `the log has ${tree.size} entries, and the checkpoint that was kept has ${older.size}: it was rolled back`);
+    throw new Broken(
+      "checkpoint",
+      `the log has ${tree.size} entries, and the checkpoint that was kept has ${older.size}: it was rolled back`,
+    );
   }
   const proof = tree.proveConsistency(older.size);
   if (!provesConsistency([older.size, older.root], [tree.size, checkpoint.root], proof)) {
     throw new Broken(
       "checkpoint",
-      `the log does not begin with the ${older.size} entries of the checkpoint that was kept: it was rewritten, or there are two`,
+      `the log does not begin with the ${older.size} entries of the checkpoint that was kept: ` +
+        "it was rewritten, or there are two",
     );
   }
   return { proof };
@@ -205,7 +251,8 @@ async function sweep(source, tree, bodies) {
   const read = await source.open("log");
   for (const name of source.names ?? []) {
     if (name === "checkpoint") continue;
-    const [, level, number, width] = /^tile\/(entries|[0-9]+)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([0-9]+))?$/.exec(name) ?? [];
+    const [, level, number, width] =
+      /^tile\/(entries|[0-9]+)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([0-9]+))?$/.exec(name) ?? [];
     const n = Number((number ?? "").replace(/[x/]/g, ""));
     const own = Number(width ?? WIDTH);
     const spelled = level === "entries" ? bundlePath(n, own) : tilePath(level, n, own);
@@ -223,7 +270,8 @@ async function sweep(source, tree, bodies) {
 }
 
 async function older(read, name, level, n, width, present) {
-  const whole = level === "entries" ? await readBundle(read, n, present) : await readTile(read, Number(level), n, present);
+  const whole =
+    level === "entries" ? await readBundle(read, n, present) : await readTile(read, Number(level), n, present);
   const bytes = await read(name, WIDTH * (2 + ENTRY_LIMIT));
   const begins =
     level === "entries"
