@@ -2,6 +2,7 @@
 //! file or the entry, and shows nothing of the log.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use audit::checkpoint::SignedCheckpoint;
 use audit::entry::{Body, Halted};
@@ -17,13 +18,25 @@ use crate::corruption::scene::Promoted;
 /// Two full bundles and a partial one, and a level of tiles above.
 const SIZE: usize = 700;
 
-/// A damage to a log's folder: the page names one of these.
-fn found(what: &str, names: &[&str], harm: impl FnOnce(&mut Damage<'_>, &Forged)) {
-    let (browser, forged) = (Browser::shared(), Forged::of(SIZE));
-    let review = Review::of(&forged);
-    let mut damage = Damage::of(&review.log);
-    harm(&mut damage, &forged);
-    red(&review.pick(&browser, &review.log, &look()), names, what);
+/// A log without damage, and the page that was made of it.
+struct Table {
+    browser: Arc<Browser>,
+    forged: Forged,
+    review: Review,
+}
+
+impl Table {
+    fn new() -> Self {
+        let forged = Forged::of(SIZE);
+        Self { browser: Browser::shared(), review: Review::of(&forged), forged }
+    }
+
+    /// A damage to the log's folder, undone afterwards: the page names one of these.
+    fn row(&self, what: &str, names: &[&str], harm: impl FnOnce(&mut Damage<'_>, &Forged)) {
+        let mut damage = Damage::of(&self.review.log);
+        harm(&mut damage, &self.forged);
+        red(&self.review.pick(&self.browser, &self.review.log, &look()), names, what);
+    }
 }
 
 /// Changes a byte of a file, counted from its end when negative.
@@ -45,42 +58,48 @@ fn a_folder_without_damage_is_verified() {
 
 #[test]
 fn a_bit_in_a_tile_is_found() {
-    found("level 0", &["tile/0/001"], |d, _| flip(d, "tile/0/001", 77));
-    found("level 1", &["tile/1/000.p/2"], |d, _| flip(d, "tile/1/000.p/2", 3));
+    let table = Table::new();
+    table.row("level 0", &["tile/0/001"], |d, _| flip(d, "tile/0/001", 77));
+    table.row("level 1", &["tile/1/000.p/2"], |d, _| flip(d, "tile/1/000.p/2", 3));
 }
 
 #[test]
 fn a_bit_in_an_entry_is_found() {
-    found("a full bundle", &["entry 256"], |d, _| flip(d, "tile/entries/001", 9));
-    found("the partial one", &["tile/entries/002.p/188"], |d, _| flip(d, "tile/entries/002.p/188", -1));
+    let table = Table::new();
+    table.row("a full bundle", &["entry 256"], |d, _| flip(d, "tile/entries/001", 9));
+    table.row("the partial one", &["tile/entries/002.p/188"], |d, _| flip(d, "tile/entries/002.p/188", -1));
 }
 
 #[test]
 fn a_bit_in_a_body_is_found() {
+    let table = Table::new();
     // Entry 0 is the first of the pack: four bytes of length, the salt, the body.
-    found("in a pack", &["entry 0"], |d, _| flip(d, "body/000", 4 + 32 + 5));
+    table.row("in a pack", &["entry 0"], |d, _| flip(d, "body/000", 4 + 32 + 5));
     let of = |forged: &Forged| format!("body/{}", artifact::digest::hex(&forged.leaves[600][2..]));
-    found("apart", &["entry 600"], |d, forged| flip(d, &of(forged), 40));
+    table.row("apart", &["entry 600"], |d, forged| flip(d, &of(forged), 40));
 }
 
 #[test]
 fn a_bit_in_a_salt_is_found() {
-    found("in a pack", &["entry 0"], |d, _| flip(d, "body/000", 4 + 31));
+    let table = Table::new();
+    table.row("in a pack", &["entry 0"], |d, _| flip(d, "body/000", 4 + 31));
     let of = |forged: &Forged| format!("body/{}", artifact::digest::hex(&forged.leaves[600][2..]));
-    found("apart", &["entry 600"], |d, forged| flip(d, &of(forged), 0));
+    table.row("apart", &["entry 600"], |d, forged| flip(d, &of(forged), 0));
 }
 
 #[test]
 fn a_bit_in_the_checkpoint_is_found() {
+    let table = Table::new();
     // In its name, its size and its root: each is signed.
     for at in [2, 19, 25] {
-        found(&format!("byte {at}"), &["checkpoint"], |d, _| flip(d, "checkpoint", at));
+        table.row(&format!("byte {at}"), &["checkpoint"], |d, _| flip(d, "checkpoint", at));
     }
 }
 
 #[test]
 fn a_bit_in_the_signature_is_found() {
-    found("a byte of the signature", &["checkpoint"], |d, _| {
+    let table = Table::new();
+    table.row("a byte of the signature", &["checkpoint"], |d, _| {
         let text = String::from_utf8(d.read("checkpoint")).unwrap();
         let at = text.len() - 12;
         let other = if &text[at..=at] == "A" { "B" } else { "A" };
@@ -90,23 +109,24 @@ fn a_bit_in_the_signature_is_found() {
 
 #[test]
 fn tiles_that_are_swapped_truncated_missing_or_older_are_found() {
-    found("swapped", &["tile/0/000"], |d, _| d.swap("tile/0/000", "tile/0/001"));
-    found("bundles swapped", &["tile/entries/000"], |d, _| d.swap("tile/entries/000", "tile/entries/001"));
-    found("packs swapped", &["entry ", "body/000"], |d, _| d.swap("body/000", "body/001"));
+    let table = Table::new();
+    table.row("swapped", &["tile/0/000"], |d, _| d.swap("tile/0/000", "tile/0/001"));
+    table.row("bundles swapped", &["tile/entries/000"], |d, _| d.swap("tile/entries/000", "tile/entries/001"));
+    table.row("packs swapped", &["entry ", "body/000"], |d, _| d.swap("body/000", "body/001"));
     for name in ["tile/0/001", "tile/1/000.p/2", "tile/entries/001", "tile/entries/002.p/188", "body/001", "checkpoint"]
     {
-        found("cut", &[name], |d, _| d.write(name, &d.read(name)[1..]));
-        found("empty", &[name], |d, _| d.write(name, b""));
-        found("longer", &[name], |d, _| d.write(name, [&d.read(name)[..], b"\0"].concat()));
-        found("missing", &[name], |d, _| drop(d.remove(name)));
+        table.row("cut", &[name], |d, _| d.write(name, &d.read(name)[1..]));
+        table.row("empty", &[name], |d, _| d.write(name, b""));
+        table.row("longer", &[name], |d, _| d.write(name, [&d.read(name)[..], b"\0"].concat()));
+        table.row("missing", &[name], |d, _| drop(d.remove(name)));
     }
     // As it was at 300 entries: one hash where two belong.
-    found("older", &["tile/1/000.p/2"], |d, _| d.write("tile/1/000.p/2", &d.read("tile/1/000.p/2")[..32]));
+    table.row("older", &["tile/1/000.p/2"], |d, _| d.write("tile/1/000.p/2", &d.read("tile/1/000.p/2")[..32]));
     let earlier = |forged: &Forged| tile::bundle_to_bytes(&forged.leaves[512..600]);
-    found("an older bundle", &["tile/entries/002.p/188"], |d, f| d.write("tile/entries/002.p/188", earlier(f)));
+    table.row("an older bundle", &["tile/entries/002.p/188"], |d, f| d.write("tile/entries/002.p/188", earlier(f)));
     // What readers at an older size ask for says something else.
-    found("an older partial tile", &["tile/0/002.p/100"], |d, _| d.write("tile/0/002.p/100", vec![7; 3200]));
-    found("an older partial bundle", &["tile/entries/002.p/1"], |d, _| d.write("tile/entries/002.p/1", [0, 1, 7]));
+    table.row("an older partial tile", &["tile/0/002.p/100"], |d, _| d.write("tile/0/002.p/100", vec![7; 3200]));
+    table.row("an older partial bundle", &["tile/entries/002.p/1"], |d, _| d.write("tile/entries/002.p/1", [0, 1, 7]));
 }
 
 /// The entries of a bundle are changed, and its tile and its pack with them, as whoever can write all would.
@@ -121,14 +141,15 @@ fn changed(change: impl Fn(&mut Vec<Vec<u8>>), d: &mut Damage<'_>, forged: &Forg
 
 #[test]
 fn entries_that_are_reordered_or_dropped_are_found() {
+    let table = Table::new();
     let upper = &["tile/1/000.p/2"];
-    found("reordered", upper, |d, f| changed(|entries| entries.swap(3, 200), d, f));
+    table.row("reordered", upper, |d, f| changed(|entries| entries.swap(3, 200), d, f));
     let next = Forged::of(SIZE).leaves[512].clone();
     let dropped = |entries: &mut Vec<Vec<u8>>| {
         entries.remove(9);
         entries.push(next.clone());
     };
-    found("dropped", upper, |d, f| changed(dropped, d, f));
+    table.row("dropped", upper, |d, f| changed(dropped, d, f));
     // The upper tile as well: then the root is another.
     let all = |d: &mut Damage<'_>, f: &Forged| {
         changed(|entries| entries.swap(3, 200), d, f);
@@ -136,9 +157,9 @@ fn entries_that_are_reordered_or_dropped_are_found() {
         let over = audit::edge::over(&hashes);
         d.write("tile/1/000.p/2", [&d.read("tile/1/000.p/2")[..32], over.raw()].concat());
     };
-    found("reordered, with all tiles", &["checkpoint"], all);
+    table.row("reordered, with all tiles", &["checkpoint"], all);
     // The last ones, with nothing above that tells.
-    found("the last entry dropped", &["tile/entries/002.p/188"], |d, f| {
+    table.row("the last entry dropped", &["tile/entries/002.p/188"], |d, f| {
         d.write("tile/entries/002.p/188", tile::bundle_to_bytes(&f.leaves[512..699]));
         d.write("tile/0/002.p/188", &d.read("tile/0/002.p/188")[..187 * 32]);
     });
@@ -197,11 +218,12 @@ fn a_rollback_is_found_by_the_page_and_by_a_checkpoint_that_was_kept() {
 
 #[test]
 fn a_checkpoint_of_another_origin_is_found() {
+    let table = Table::new();
     let sign = |f: &Forged| -> SignedCheckpoint { f.sign("other.example/log", 700, *f.checkpoint(SIZE).root()) };
     let names = &["carries no signature of forged.example/log"];
-    found("another log's, with the same key", names, |d, f| d.write("checkpoint", sign(f).note()));
+    table.row("another log's, with the same key", names, |d, f| d.write("checkpoint", sign(f).note()));
     // The line of the log's own name and key, over a text that names another.
-    found("ours, over another's text", &["checkpoint"], |d, f| {
+    table.row("ours, over another's text", &["checkpoint"], |d, f| {
         let note = f.checkpoint(SIZE).note().replacen("forged.example/log", "other.example/log", 1);
         d.write("checkpoint", note);
     });

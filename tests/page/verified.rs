@@ -36,7 +36,7 @@ fn a_real_log_is_verified_from_a_file_and_its_stories_are_told() {
     for word in [
         "A page proves nothing by itself",
         "countersign-verify 0.",
-        &promoted.trust.log.name().to_owned(),
+        promoted.trust.log.name(),
         "If you did not make it yourself",
     ] {
         assert!(said.contains(word), "{word}: {said}");
@@ -101,7 +101,7 @@ fn every_entry_shows_its_body_and_a_proof() {
     visit.calm(&review.address(""));
     for (n, entry) in entries.iter().enumerate() {
         let shown = visit.text(2 + 3 * n + 2);
-        assert!(shown.contains("lead from this entry to the root"), "{n}: {shown}");
+        assert!(shown.contains("from this entry to the root"), "{n}: {shown}");
         assert!(
             shown.contains(&artifact::digest::hex(&entry.leaf()[..34.min(entry.leaf().len())])[..60]),
             "{n}: {shown}"

@@ -31,10 +31,10 @@ impl<'a> Folder<'a> {
     pub(super) fn named(path: &'a Path, log: &Path) -> Result<Self, (u8, String)> {
         let usage = |what: String| (2, format!("--out {}: {what}", path.display()));
         // A log that is not there is for its reader to name.
-        if let (Ok(log), Ok(inside)) = (log.canonicalize(), existing(path).canonicalize()) {
-            if inside.starts_with(log) {
-                return Err(usage("it lies in the log's own folder: name another".to_owned()));
-            }
+        if let (Ok(log), Ok(inside)) = (log.canonicalize(), existing(path).canonicalize())
+            && inside.starts_with(log)
+        {
+            return Err(usage("it lies in the log's own folder: name another".to_owned()));
         }
         let names = match names(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self { path }),

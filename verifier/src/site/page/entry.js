@@ -103,7 +103,7 @@ async function entryPage(log, index) {
     el(
       "p.check.ok",
       {},
-      `In the log: ${plural(proof.length, "hash", "hashes")} lead from this entry to the root of the checkpoint.`,
+      `In the log: ${plural(proof.length, "hash leads", "hashes lead")} from this entry to the root of the checkpoint.`,
     ),
     entry.body
       ? el("p.check.ok", {}, "Its body and salt are those that the entry commits to.")

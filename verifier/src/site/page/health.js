@@ -68,6 +68,7 @@ function uncheckedLines(log) {
       : "the cosignatures of witnesses: they are listed below, and not verified here",
     "the signatures in the bodies, but for those of a story or an entry that you open",
     "whether an entry was written by this house's coordinator: a story says whose signatures it carries",
+    "whether each body has the fields of its kind and no others: countersign-verify log does that",
     "Sigstore bundles and leaves that are shaped as Rekor's: countersign-verify image checks a release's",
     log.source.names === null &&
       "what else lies in the log's folder: the program looked at that when it made this page",
