@@ -9,6 +9,7 @@ mod large;
 mod made;
 mod scripts;
 mod serve;
+mod shapes;
 mod used;
 mod verified;
 
