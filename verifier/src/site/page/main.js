@@ -12,7 +12,7 @@ function announce(next, title, ...lines) {
   document.documentElement.dataset.state = next;
   const box = byId("state");
   box.className = next;
-  box.setAttribute("role", next === "broken" || next === "disorder" ? "alert" : "status");
+  box.setAttribute("role", next === "broken" ? "alert" : "status");
   box.replaceChildren(
     el("p.verdict", {}, title),
     ...lines.filter(Boolean).map((line) => (typeof line === "string" ? el("p", {}, line) : line)),
@@ -32,20 +32,6 @@ const provenanceLine = () =>
 function announceVerified() {
   const { size } = log.checkpoint;
   const rest = el("p", {}, link("health", "What was checked, and what was not"));
-  if (log.fold.backwards.length > 0) {
-    const { index, at, before } = log.fold.backwards[0];
-    const text =
-      `Time goes backwards: entry ${index} is dated ${stamp(at)}, ` +
-      `and entry ${before.index} before it ${stamp(before.at)}.`;
-    return announce(
-      "disorder",
-      "Does NOT verify",
-      text,
-      "Every hash holds, so this is what was recorded. A clock was wrong, or somebody dated entries back.",
-      rest,
-      provenanceLine(),
-    );
-  }
   if (!log.checkpoint.signed) {
     return announce(
       "hashed",

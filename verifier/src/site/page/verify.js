@@ -180,12 +180,13 @@ async function verifyLog(source, key, since, step, progress) {
     const [path, hashes] = await readTile(head, level, n, expected.length / 32);
     if (!same(hashes, expected)) throw new Broken(path, "not the hashes of the entries: it was changed");
   };
-  const seen = { bodies: new Set(), gone: new Map(), forgotten: [] };
+  const seen = { bodies: new Set(), gone: new Map(), forgotten: [], newest: -Infinity };
   for (let n = 0; n * WIDTH < size; n++) {
     for (const entry of await readPart(await source.open(n), n, size)) {
       for (const [level, number] of tree.push(entry.hash)) if (level > 0) await compare(level, number);
       if (entry.says && entry.hex) seen.bodies.add(entry.hex);
       forgetting(seen, entry);
+      ticking(seen, entry);
       step(entry);
       await breathe();
     }
@@ -210,6 +211,20 @@ async function verifyLog(source, key, since, step, progress) {
   const strays = await sweep(source, tree, seen.bodies);
   const kept = since.map((older) => ({ older, ...begins(tree, checkpoint, older) }));
   return { checkpoint, tree, strays, kept, forgotten: seen.forgotten, bodies: seen.bodies.size };
+}
+
+// Rooms say when they began, and clocks are put right by a little; as `audit/src/clock.rs` has it, in milliseconds.
+const SLACK = 600e3;
+
+/** Takes the next entry: it may not be dated back. */
+function ticking(seen, { index, kind, says }) {
+  const at = kind === "rekor" ? null : atOf(says);
+  if (at === null) return;
+  if (at + SLACK < seen.newest) {
+    const what = `it is dated ${stamp(at)}, and an entry before it ${stamp(seen.newest)}`;
+    throw new Broken(`entry ${index}`, `time goes backwards: ${what}: it was dated back, or a clock was turned back`);
+  }
+  seen.newest = Math.max(seen.newest, at);
 }
 
 // What was decided, signed and released never goes, whatever an entry says.
