@@ -1,4 +1,5 @@
-//! Signed notes (C2SP signed-note): text, and lines that say who signed it. Ed25519, type 0x01.
+//! Signed notes (C2SP signed-note): text, and lines that say who signed it. Ed25519: type 0x01 for a log, and 0x04 for a
+//! witness, whose lines [`crate::cosignature`] reads. Lines of other keys and types are ignored, and count for nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,10 @@ use sha2::{Digest as _, Sha256};
 pub const LIMIT: usize = 64 << 10;
 
 /// The signature type of Ed25519 over the note's text.
-const ED25519: u8 = 1;
+pub const ED25519: u8 = 1;
+
+/// The signature type of Ed25519 over a time and a checkpoint (C2SP tlog-cosignature, `cosignature/v1`).
+pub const COSIGNATURE: u8 = 4;
 
 /// An Ed25519 SubjectPublicKeyInfo in DER, up to the 32 bytes of the key (RFC 8410).
 const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -22,8 +26,8 @@ const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
     /// Not a verifier key.
-    #[error("{0:?} is not a log's key: name+8 hexadecimal digits+base64 of 0x01 and an Ed25519 key")]
-    Vkey(String),
+    #[error("{0:?} is not a {whose}'s key: name+8 hexadecimal digits+base64 of {1:#04x} and an Ed25519 key", whose = whose(.1))]
+    Vkey(String, u8),
     /// Not a name that a key may have.
     #[error("{0:?} is not a log's name: no spaces, no +, no control characters, 1 to 255 bytes")]
     Name(String),
@@ -36,17 +40,27 @@ pub enum NoteError {
     /// The key's signature is there and wrong, or there twice.
     #[error("the signature of {0} on the note does not verify: its text was changed, or another key signed it")]
     Signature(String),
+    /// A cosignature of a time that is none.
+    #[error("the cosignature of {0} is of no time between 1970 and 9999")]
+    Time(String),
 }
 
-/// A key that verifies notes, with the name it goes by: `name+keyid+base64(0x01 ‖ key)`.
+fn whose(kind: &u8) -> &'static str {
+    if *kind == COSIGNATURE { "witness" } else { "log" }
+}
+
+/// A key that verifies signatures of one type on notes, with the name it goes by: `name+keyid+base64(type ‖ key)`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Vkey {
+pub struct VerifierKey<const KIND: u8> {
     name: String,
     raw: [u8; 32],
     key: PublicKey,
 }
 
-impl Vkey {
+/// A log's key.
+pub type Vkey = VerifierKey<ED25519>;
+
+impl<const KIND: u8> VerifierKey<KIND> {
     /// The verifier of what `key` signs under this name.
     ///
     /// # Errors
@@ -60,7 +74,7 @@ impl Vkey {
         let der = [&SPKI[..], &raw[..]].concat();
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", Base64::encode_string(&der));
         // Refuses what is no point of the curve, and weak keys.
-        let key = pem.parse().map_err(|_| NoteError::Vkey(shortened(name)))?;
+        let key = pem.parse().map_err(|_| NoteError::Vkey(shortened(name), KIND))?;
         Ok(Self { name: name.to_owned(), raw, key })
     }
 
@@ -71,12 +85,13 @@ impl Vkey {
 
     /// The four bytes by which signature lines name the key.
     pub fn id(&self) -> [u8; 4] {
-        key_id(&self.name, &self.raw)
+        let [a, b, c, d, ..] = self.log_id();
+        [a, b, c, d]
     }
 
     /// The digest whose first four bytes are [`Vkey::id`]. Sigstore calls a log of checkpoints by all 32 (`logId.keyId`).
     pub fn log_id(&self) -> [u8; 32] {
-        log_id(&self.name, &self.raw)
+        Sha256::new().chain_update(&self.name).chain_update([b'\n', KIND]).chain_update(self.raw).finalize().into()
     }
 
     /// The key itself.
@@ -85,60 +100,49 @@ impl Vkey {
     }
 }
 
-fn key_id(name: &str, raw: &[u8; 32]) -> [u8; 4] {
-    let [a, b, c, d, ..] = log_id(name, raw);
-    [a, b, c, d]
-}
-
-fn log_id(name: &str, raw: &[u8; 32]) -> [u8; 32] {
-    Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(raw).finalize().into()
-}
-
 fn check_name(name: &str) -> Result<(), NoteError> {
     let good =
         (1..=255).contains(&name.len()) && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+');
     if good { Ok(()) } else { Err(NoteError::Name(shortened(name))) }
 }
 
-impl fmt::Display for Vkey {
+impl<const KIND: u8> fmt::Display for VerifierKey<KIND> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let typed = [&[ED25519][..], &self.raw[..]].concat();
+        let typed = [&[KIND][..], &self.raw[..]].concat();
         write!(f, "{}+{}+{}", self.name, hex(&self.id()), Base64::encode_string(&typed))
     }
 }
 
-impl fmt::Debug for Vkey {
+impl<const KIND: u8> fmt::Debug for VerifierKey<KIND> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl FromStr for Vkey {
+impl<const KIND: u8> FromStr for VerifierKey<KIND> {
     type Err = NoteError;
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        let error = || NoteError::Vkey(shortened(text));
+        let error = || NoteError::Vkey(shortened(text), KIND);
         let mut parts = text.splitn(3, '+');
         let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else { return Err(error()) };
         let id: [u8; 4] = unhex(id).ok_or_else(error)?;
         let typed = Base64::decode_vec(key).map_err(|_| error())?;
         let (&kind, raw) = typed.split_first().ok_or_else(error)?;
         let raw: [u8; 32] = raw.try_into().map_err(|_| error())?;
-        if kind != ED25519 || id != key_id(name, &raw) {
-            return Err(error());
-        }
         let vkey = Self::from_raw(name, raw)?;
-        if vkey.to_string() == text { Ok(vkey) } else { Err(error()) }
+        // Print again, compare: the id is the key's, and there is one spelling.
+        if kind == KIND && id == vkey.id() && vkey.to_string() == text { Ok(vkey) } else { Err(error()) }
     }
 }
 
-impl Serialize for Vkey {
+impl<const KIND: u8> Serialize for VerifierKey<KIND> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Vkey {
+impl<'de, const KIND: u8> Deserialize<'de> for VerifierKey<KIND> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'_, str>>::deserialize(d)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -201,13 +205,34 @@ impl Note {
     /// # Errors
     /// No signature of this key, one that does not verify, or more than one.
     pub fn verify(&self, vkey: &Vkey) -> Result<&str, NoteError> {
+        match vkey.key.verify(self.text.as_bytes(), self.signature(vkey)?) {
+            Ok(()) => Ok(&self.text),
+            Err(_) => Err(NoteError::Signature(vkey.to_string())),
+        }
+    }
+
+    /// The one signature that is called this key's; nothing has verified it.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub(crate) fn signature<const KIND: u8>(&self, vkey: &VerifierKey<KIND>) -> Result<&[u8], NoteError> {
         let mut ours = self.signatures.iter().filter(|s| s.name == vkey.name && s.id == vkey.id());
         match (ours.next(), ours.next()) {
-            (Some(one), None) if vkey.key.verify(self.text.as_bytes(), &one.signature).is_ok() => Ok(&self.text),
+            (Some(one), None) => Ok(&one.signature),
             (None, _) => Err(NoteError::Unsigned(vkey.to_string())),
             _ => Err(NoteError::Signature(vkey.to_string())),
         }
     }
+
+    /// What is signed; nothing has verified it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// A signature as a note has it: `— NAME BASE64`, and a newline.
+pub(crate) fn line<const KIND: u8>(vkey: &VerifierKey<KIND>, signature: &[u8]) -> String {
+    SignatureLine { name: vkey.name.clone(), id: vkey.id(), signature: signature.to_vec() }.to_string()
 }
 
 impl SignatureLine {
@@ -224,11 +249,14 @@ impl SignatureLine {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        for line in &self.signatures {
-            let bytes = [&line.id[..], &line.signature[..]].concat();
-            writeln!(f, "— {} {}", line.name, Base64::encode_string(&bytes))?;
-        }
-        Ok(())
+        self.signatures.iter().try_for_each(|line| fmt::Display::fmt(line, f))
+    }
+}
+
+impl fmt::Display for SignatureLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [&self.id[..], &self.signature[..]].concat();
+        writeln!(f, "— {} {}", self.name, Base64::encode_string(&bytes))
     }
 }
 
