@@ -126,6 +126,24 @@ impl SignedCheckpoint {
     pub fn note(&self) -> &str {
         &self.note
     }
+
+    /// Whether another says the same. Who cosigned them may differ.
+    pub fn says_as(&self, other: &Self) -> bool {
+        self.checkpoint == other.checkpoint
+    }
+
+    /// The same with these lines of witnesses below the log's.
+    ///
+    /// # Errors
+    /// Lines that are no signatures, or too many.
+    pub(crate) fn cosigned(&self, lines: &str) -> Result<Self, NoteError> {
+        let note = format!("{}{lines}", self.note);
+        // With an empty line in front, what stands before it would be the text.
+        if Note::parse(&note)?.text() != self.checkpoint.to_string() {
+            return Err(NoteError::Shape("a line after the text is no signature"));
+        }
+        Ok(Self { checkpoint: self.checkpoint.clone(), note })
+    }
 }
 
 #[cfg(test)]

@@ -3,12 +3,18 @@
 use artifact::settings::{self, SettingsError};
 use serde::Deserialize;
 
+use crate::log_policy::LogPolicy;
+
 /// The keeper's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeeperConfig {
     /// The log's name, for good: it stands in every checkpoint. A URL without its scheme is customary.
     pub origin: String,
+    /// The witnesses whose cosignatures are kept beside the log's own signature, and how many must be there: a policy of
+    /// C2SP tlog-policy. The log need not be listed: its key is made later than this file.
+    #[serde(default)]
+    pub policy: Option<LogPolicy>,
 }
 
 impl KeeperConfig {

@@ -7,7 +7,9 @@ use artifact::digest::Base64;
 use artifact::failure::Failure;
 use serde::{Deserialize, Serialize};
 
+use crate::cosignature::WitnessKey;
 use crate::entry::Body;
+use crate::log_policy::Cosigned;
 use crate::merkle::TreeHash;
 
 /// The most entries in one [`Ask::Append`]: a promotion's step writes fewer than ten.
@@ -34,7 +36,40 @@ pub enum Ask {
         /// As in [`Ask::Append`].
         since: u64,
     },
+    /// What to ask the witnesses that have not cosigned the current checkpoint.
+    Unwitnessed {
+        /// Sizes that witnesses named themselves; then those alone are meant. None: all of them, from what is known here.
+        known: Vec<Known>,
+    },
+    /// Keep these cosignatures of the current checkpoint, once each is verified.
+    Cosign {
+        /// What the witnesses answered.
+        answers: Vec<Signed>,
+    },
 }
+
+/// How much of the log a witness says that it has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// Which.
+    pub witness: WitnessKey,
+    /// So many entries.
+    pub size: u64,
+}
+
+/// What a witness answered when it cosigned, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// Which.
+    pub witness: WitnessKey,
+    /// Lines of a note; at most [`LINES`] bytes.
+    pub lines: String,
+}
+
+/// The most bytes of a witness's answer: its cosignature, and some of its other keys.
+pub const LINES: usize = 16 << 10;
 
 /// An entry to append.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +90,10 @@ pub enum Answer {
     Appended(Appended),
     /// To [`Ask::Prove`].
     Proved(Proved),
+    /// To [`Ask::Unwitnessed`].
+    Unwitnessed(Unwitnessed),
+    /// To [`Ask::Cosign`].
+    Cosigned(Kept),
     /// It could not be done. When a write failed, or the log is not what was recorded, the keeper ends.
     Failed(Failure),
 }
@@ -83,4 +122,42 @@ pub struct Proved {
     pub receipts: Vec<String>,
     /// The proof that this checkpoint's tree begins with the one of size `since`.
     pub consistency: Vec<TreeHash>,
+}
+
+/// What to ask witnesses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unwitnessed {
+    /// How many entries the checkpoint speaks of.
+    pub size: u64,
+    /// A request for each witness that has not cosigned it.
+    pub requests: Vec<Request>,
+    /// Witnesses that say they have seen more than there is, with what to make of that.
+    pub ahead: Vec<String>,
+    /// Why the policy's quorum is not met; `None` when it is, or when there is no policy.
+    pub unmet: Option<String>,
+}
+
+/// A request of C2SP tlog-witness: `add-checkpoint`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Whom to ask.
+    pub witness: WitnessKey,
+    /// From which size the proof leads.
+    pub old: u64,
+    /// The request's body.
+    pub body: String,
+}
+
+/// Which cosignatures were kept. They are durable, and published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Those of these answers.
+    pub cosigned: Vec<Cosigned>,
+    /// What was not kept, and why; a line each.
+    pub refused: Vec<String>,
+    /// As in [`Unwitnessed`].
+    pub unmet: Option<String>,
 }

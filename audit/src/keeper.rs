@@ -2,8 +2,10 @@
 //!
 //! An append writes bodies, bundles and tiles; when they are durable, the new checkpoint in `own`; when that is, the
 //! same in the log's folder; and only then it is acknowledged. `own/checkpoint` is the truth: what lies beyond it was
-//! never acknowledged and is written over, and the one in the folder is at most one append behind. At start the whole
-//! log is read by the code that everybody reads it with. Whatever can't be explained by an interrupted append halts.
+//! never acknowledged and is written over, and the one in the folder is at most one append behind. Cosignatures of
+//! witnesses stand in the folder's alone: that one file is put in place at once, and says the same with them and without.
+//! At start the whole log is read by the code that everybody reads it with. Whatever can't be explained by an interrupted
+//! append halts.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -20,6 +22,7 @@ use crate::clock::{Clock, SLACK};
 use crate::door::{Answer, Appended, Ask, INDEXES, Proved, SUBMISSIONS, Submission};
 use crate::edge::Edge;
 use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
+use crate::log_policy::LogPolicy;
 use crate::merkle::{SIZE_LIMIT, TreeHash};
 use crate::note::Vkey;
 use crate::pack::{self, Salted};
@@ -28,9 +31,11 @@ use crate::reader::{Log, LogError};
 use crate::store::{self, Batch, Store};
 use crate::tile;
 use crate::tiles;
+use witnessed::Witnesses;
 
 mod start;
 mod tail;
+mod witnessed;
 
 use tail::Tail;
 
@@ -42,7 +47,9 @@ pub struct Keeper {
     key: Ed25519Key,
     vkey: Vkey,
     store: Store,
+    /// The last one, as signed by this log and nobody else.
     checkpoint: SignedCheckpoint,
+    witnesses: Witnesses,
     edge: Edge,
     clock: Clock,
     tail: Tail,
@@ -57,6 +64,14 @@ impl Keeper {
     /// # Errors
     /// A halt when what lies there is not what was recorded.
     pub fn open(tiles: &Path, own: &Path, origin: &str) -> Result<Self, Failure> {
+        Self::open_witnessed(tiles, own, origin, None)
+    }
+
+    /// As [`Keeper::open`], with the witnesses of a policy.
+    ///
+    /// # Errors
+    /// As [`Keeper::open`]; a policy that lists another log.
+    pub fn open_witnessed(tiles: &Path, own: &Path, origin: &str, policy: Option<LogPolicy>) -> Result<Self, Failure> {
         let lock = store::lock(&own.join("lock")).map_err(|e| unwritten(&own.join("lock"), &e))?;
         let mut store = Store::new([tiles, own]);
         let key = start::key(tiles, own, &mut store)?;
@@ -64,12 +79,13 @@ impl Keeper {
             .map_err(|e| Failure::never("keeper-config", format!("keeper.toml, origin: {e}")))?;
         let checkpoint = start::recover(tiles, own, &key, &vkey, &mut store)?;
         let (log, ()) = Log::fold_at(tiles, checkpoint, (), |(), _| {})?;
-        start::publish(tiles, &log, &vkey, &mut store)?;
+        let published = start::publish(tiles, &log, &vkey, &mut store)?;
+        let witnesses = Witnesses::new(policy, published, &vkey, log.checkpoint())?;
         let (checkpoint, edge, clock) = (log.checkpoint().clone(), log.edge().clone(), log.clock());
         tail::tidy(tiles, edge.size())?;
         let tail = Tail::read(tiles, &edge)?;
         let (tiles, own) = (tiles.to_owned(), own.to_owned());
-        Ok(Self { tiles, own, key, vkey, store, checkpoint, edge, clock, tail, lost: false, _lock: lock })
+        Ok(Self { tiles, own, key, vkey, store, checkpoint, witnesses, edge, clock, tail, lost: false, _lock: lock })
     }
 
     /// The key that verifies this log.
@@ -77,9 +93,9 @@ impl Keeper {
         &self.vkey
     }
 
-    /// The current checkpoint.
+    /// The current checkpoint, as it is published.
     pub fn checkpoint(&self) -> &SignedCheckpoint {
-        &self.checkpoint
+        self.witnesses.published()
     }
 
     /// Does what is asked. After a failure to write, or a halt, every further ask fails: end, and open it again.
@@ -87,6 +103,8 @@ impl Keeper {
         let answer = match ask {
             Ask::Append { submissions, since } => self.append(submissions, since).map(Answer::Appended),
             Ask::Prove { indexes, since } => self.prove(&indexes, since).map(Answer::Proved),
+            Ask::Unwitnessed { known } => self.unwitnessed(&known).map(Answer::Unwitnessed),
+            Ask::Cosign { answers } => self.cosign(&answers).map(Answer::Cosigned),
         };
         answer.unwrap_or_else(Answer::Failed)
     }
@@ -147,7 +165,7 @@ impl Keeper {
             let message = format!("{} proofs of a log with {size} entries; at most {INDEXES} at once", indexes.len());
             return Err(Failure::never("bad-indexes", message));
         }
-        let mut prover = Prover::new(&self.tiles, self.checkpoint.clone());
+        let mut prover = Prover::new(&self.tiles, self.checkpoint().clone());
         let mut prove = || -> Result<_, LogError> {
             let (_, consistency) = prover.prove_since(since)?;
             let receipts = indexes.iter().map(|index| prover.prove(*index).map(|r| r.to_string()));
@@ -214,6 +232,7 @@ impl Keeper {
         self.store.write(batch).map_err(|e| unwritten(&self.tiles, &e))?;
         put_checkpoint(&self.own, &checkpoint, &mut self.store)?;
         put_checkpoint(&self.tiles, &checkpoint, &mut self.store)?;
+        self.witnesses.appended(checkpoint.clone());
         (self.edge, self.tail, self.checkpoint) = (edge, tail, checkpoint);
         // A reader at an older size takes the full file, or the pack. What stays behind is only in the way.
         folders.into_iter().for_each(|path| drop(fs::remove_dir_all(path)));

@@ -76,7 +76,8 @@ enum Kind {
 }
 
 /// A witness that cosigned a checkpoint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cosigned {
     /// What the policy calls it.
     pub witness: String,

@@ -51,5 +51,5 @@ fn open(entered: &Entered) -> Result<Keeper, Failure> {
     let text = std::fs::read_to_string(&path).map_err(|e| wrong(&e))?;
     let config = KeeperConfig::parse(&text).map_err(|e| wrong(&e))?;
     let log = entered.state.join("public/log");
-    Keeper::open(&log.join("tiles"), &log.join("own"), &config.origin)
+    Keeper::open_witnessed(&log.join("tiles"), &log.join("own"), &config.origin, config.policy)
 }

@@ -68,14 +68,14 @@ pub(super) fn recover(
     Ok(checkpoint)
 }
 
-/// Sees to it that the folder's checkpoint is the one that was signed last: it is behind when an append was interrupted
-/// between the two.
-pub(super) fn publish(tiles: &Path, log: &Log, vkey: &Vkey, store: &mut Store) -> Result<(), Failure> {
+/// Sees to it that the folder's checkpoint says what was signed last, and gives what lay there: it is behind when an append
+/// was interrupted between the two. Witnesses may have cosigned it; that makes it no other checkpoint.
+pub(super) fn publish(tiles: &Path, log: &Log, vkey: &Vkey, store: &mut Store) -> Result<SignedCheckpoint, Failure> {
     let (path, last) = (tiles.join(tile::CHECKPOINT), log.checkpoint());
     let published = match checkpoint(tiles, vkey)? {
-        Some(published) if published == *last => return Ok(()),
+        Some(published) if published.says_as(last) => return Ok(published),
         Some(published) => published,
-        None if last.size() == 0 => return put_checkpoint(tiles, last, store),
+        None if last.size() == 0 => return put_checkpoint(tiles, last, store).map(|()| last.clone()),
         None => return Err(halt(&path, "missing, and the log has entries. Restore the log's folder from its copy")),
     };
     if published.size() >= last.size() || last.size() - published.size() > SUBMISSIONS as u64 {
@@ -87,7 +87,8 @@ pub(super) fn publish(tiles: &Path, log: &Log, vkey: &Vkey, store: &mut Store) -
         return Err(halt(&path, &what));
     }
     log.prover().begins_with(&published)?;
-    put_checkpoint(tiles, last, store)
+    put_checkpoint(tiles, last, store)?;
+    Ok(published)
 }
 
 fn checkpoint(folder: &Path, vkey: &Vkey) -> Result<Option<SignedCheckpoint>, LogError> {

@@ -10,6 +10,7 @@ use crate::entry::{Body, Halted};
 use crate::reader::Content;
 use crate::recorded::{LastSeen, Proven};
 
+mod cosigning;
 mod crash;
 
 const ORIGIN: &str = "a.example/log";
