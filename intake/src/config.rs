@@ -1,9 +1,11 @@
-//! `intake.toml`: where source, evidence and candidates are pulled from. What is not listed is not reached.
+//! `intake.toml`: where source, evidence and candidates are pulled from, and which witnesses see the log. What is not
+//! listed is not reached.
 
 use std::path::{Path, PathBuf};
 
 use artifact::name::{ProjectName, Repository};
-use registry::Hosts;
+use audit::cosignature::WitnessKey;
+use registry::{Hosts, Prefix};
 use serde::{Deserialize, Deserializer};
 
 use crate::address::Address;
@@ -20,6 +22,28 @@ pub struct IntakeConfig {
     https: Option<Https>,
     #[serde(default)]
     registry: Hosts,
+    #[serde(default)]
+    witness: Vec<Witness>,
+}
+
+/// A witness of the log.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Witness {
+    /// Its key, as the policy in `keeper.toml` has it.
+    pub(crate) vkey: WitnessKey,
+    /// Its submission prefix (C2SP tlog-witness).
+    url: String,
+    /// The certificate authorities that count, in PEM, instead of the host's own.
+    #[serde(default)]
+    ca: Option<PathBuf>,
+}
+
+impl Witness {
+    /// Where it is asked.
+    pub(crate) fn prefix(&self) -> Result<Prefix, String> {
+        Prefix::parse(&self.url, self.ca.as_deref())
+    }
 }
 
 /// Where a project comes from.
@@ -85,6 +109,11 @@ impl IntakeConfig {
         self.project.iter().find(|p| p.name == *name)
     }
 
+    /// A witness, by its key.
+    pub(crate) fn witness(&self, vkey: &str) -> Option<&Witness> {
+        self.witness.iter().find(|w| w.vkey.to_string() == vkey)
+    }
+
     /// The registries that may be contacted.
     pub(crate) fn hosts(&self) -> &Hosts {
         &self.registry
@@ -118,6 +147,7 @@ impl IntakeConfig {
         }
         paths.extend(self.ssh.iter().flat_map(|ssh| [ssh.key.clone(), ssh.known_hosts.clone()]));
         paths.extend(self.https_ca().map(Path::to_owned));
+        paths.extend(self.witness.iter().filter_map(|w| w.ca.clone()));
         paths.sort();
         paths.dedup();
         paths
@@ -141,6 +171,15 @@ impl IntakeConfig {
                 || project.evidence.iter().any(|e| matches!(e, EvidenceSource::Repository(a) if is_ssh(a)));
             if by_ssh && self.ssh.is_none() {
                 return fault("ssh:// needs the table [ssh] with key and known_hosts");
+            }
+        }
+        for (at, witness) in self.witness.iter().enumerate() {
+            let fault = |why: &str| Err(format!("witness {}: {why}", witness.vkey.name()));
+            if self.witness[..at].iter().any(|w| w.vkey == witness.vkey) {
+                return fault("listed twice");
+            }
+            if let Err(why) = witness.prefix() {
+                return fault(&why);
             }
         }
         if let Some(ca) = self.https_ca().filter(|ca| !is_plain(ca)) {
@@ -211,6 +250,10 @@ known_hosts = "/etc/x/known_hosts"
 ca = "/etc/x/ca.pem"
 [registry."127.0.0.1:5000"]
 plain_http = true
+[[witness]]
+vkey = "w.example/1+5bc0d2f6+BIqI49ndGCEMC9kAuGmAIOKNs0ybITcOfwHFLIinH1uT"
+url = "https://w.example/submit"
+ca = "/etc/x/w.pem"
 "#;
 
     fn load(text: &str) -> Result<IntakeConfig, ConfigError> {

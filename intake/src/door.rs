@@ -59,6 +59,47 @@ pub enum Ask {
         /// The commit; that of `HEAD` when there is none.
         commit: Option<CommitId>,
     },
+    /// Bring a checkpoint of the log before witnesses, one after another (C2SP tlog-witness).
+    Witness {
+        /// 1 to [`WITNESSES`].
+        requests: Vec<ToWitness>,
+    },
+}
+
+/// The most witnesses at once; as many as a policy of the log has.
+pub const WITNESSES: usize = 64;
+
+/// A request for a witness.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToWitness {
+    /// Its key, as `intake.toml` has it.
+    pub witness: String,
+    /// The size from which the body's proof leads.
+    pub old: u64,
+    /// The body of `add-checkpoint`.
+    pub body: String,
+}
+
+/// What a witness said. Nothing of it is verified here: that is the keeper's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Witnessed {
+    /// It cosigned: lines of a note.
+    Signed {
+        /// As they came.
+        lines: String,
+    },
+    /// It has seen the log at another size: the proof must lead from there.
+    Has {
+        /// So many entries.
+        size: u64,
+    },
+    /// It did not: no answer, or another one. One line for a person.
+    Not {
+        /// Which witness, and why.
+        why: String,
+    },
 }
 
 /// What intake answers after its Hello.
@@ -111,6 +152,11 @@ pub enum Answer {
         commit: CommitId,
         /// Its tree.
         tree: CommitId,
+    },
+    /// To [`Ask::Witness`], in the order of the requests.
+    Witnessed {
+        /// An answer for each.
+        answers: Vec<Witnessed>,
     },
     /// It could not be done.
     Failed(Failure),

@@ -40,3 +40,5 @@ mod submodules;
 #[cfg(test)]
 #[cfg(feature = "room")]
 mod testkit;
+#[cfg(feature = "room")]
+mod witness;

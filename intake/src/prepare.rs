@@ -65,6 +65,7 @@ impl IntakeRoom {
             },
             Ask::Collect { dossiers, candidates, remove } => self.collect(&dossiers, &candidates, remove),
             Ask::Seal { source, commit } => self.seal(&source, commit, say).await,
+            Ask::Witness { requests } => self.witness(&requests).await,
         };
         answered.unwrap_or_else(Answer::Failed)
     }

@@ -2,7 +2,7 @@
 //!
 //! A host that is not listed is refused before any packet. Bodies, pages and times are bounded; digests are computed
 //! from what came, never believed; redirects, proxies of the environment and other certificate authorities than the
-//! configured one are not followed. Everything runs on one thread.
+//! configured one are not followed. Everything runs on one thread. [`Witness`] is asked by the same means.
 
 pub mod answers;
 mod auth;
@@ -19,9 +19,11 @@ mod referrers;
 mod testkit;
 mod transport;
 mod upload;
+mod witness;
 
 pub use client::Client;
 pub use error::{Fault, RegistryError};
 pub use hosts::{Host, Hosts, HostsError};
 pub use image::{IMAGE_LIMIT, Pulled};
 pub use manifest::Pushed;
+pub use witness::{Added, Prefix, Witness};
