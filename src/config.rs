@@ -16,9 +16,23 @@ pub struct Config {
     /// How long a room may take for one answer, in seconds. A builder has two runs of its own limit.
     #[serde(default = "answer_seconds")]
     pub answer_seconds: u64,
+    /// Whether anything waits for the log's witnesses.
+    #[serde(default)]
+    pub witnesses: Witnesses,
     /// Folders and files outside, that a room may see, read-only.
     #[serde(default)]
     pub expose: Expose,
+}
+
+/// Whether anything waits for the log's witnesses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Witnesses {
+    /// They are asked; one that is down is named, and nothing waits for it.
+    #[default]
+    Asked,
+    /// Without a quorum nothing is signed, and a pass ends with status 3.
+    Required,
 }
 
 /// Twice the builder's own default limit for a run, and half of that again.

@@ -15,14 +15,14 @@ use policy::Rules;
 use serde::Serialize;
 
 use crate::build::{PROJECT, Product};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Witnesses};
 use crate::house::{House, Pass};
 use crate::keys;
 use crate::ledger::Ledger;
 use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
 use crate::retention::{self, Limits};
-use crate::stage::{prepare, rebuild};
+use crate::stage::{prepare, rebuild, witness};
 use crate::status::Status;
 use crate::surroundings;
 use crate::timeline::Timeline;
@@ -34,12 +34,13 @@ pub fn coordinate() -> Status {
         Err(e) => return Status::say(Status::Unavailable, &format!("coordinator: {e}")),
     };
     let EnteredCoordinator { control, config, state, trial, args, .. } = entered;
-    let patience = match patience(&config) {
-        Ok(patience) => patience,
+    let (patience, witnesses) = match settings(&config) {
+        Ok(settings) => settings,
         Err(failure) => return Status::of(&failure),
     };
     let (hellos, timeline) = (RefCell::default(), Timeline::start());
-    let house = House { control, config, state, trial, patience, hellos, timeline };
+    let witnesses_required = witnesses == Witnesses::Required;
+    let house = House { control, config, state, trial, patience, witnesses_required, hellos, timeline };
     if trial {
         house.timeline.line("launcher", "started by an ordinary user: everything that is signed says trial");
     }
@@ -57,12 +58,13 @@ pub fn coordinate() -> Status {
     done.unwrap_or_else(|failure| Status::of(&failure))
 }
 
-/// How long a room may take. `countersign build` works without a configuration.
-fn patience(config: &Path) -> Result<Duration, Failure> {
+/// How long a room may take, and what waits for witnesses. `countersign build` works without a configuration.
+fn settings(config: &Path) -> Result<(Duration, Witnesses), Failure> {
     if !config.join("countersign.toml").exists() {
-        return Ok(Duration::from_secs(config::ANSWER_SECONDS));
+        return Ok((Duration::from_secs(config::ANSWER_SECONDS), Witnesses::Asked));
     }
-    Config::load(config).map(|c| Duration::from_secs(c.answer_seconds)).map_err(|e| usage(e.to_string()))
+    let config = Config::load(config).map_err(|e| usage(e.to_string()))?;
+    Ok((Duration::from_secs(config.answer_seconds), config.witnesses))
 }
 
 /// One line of `once --json`.
@@ -101,6 +103,11 @@ fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Sta
         }
     }
     surroundings::posture(house, &mut ledger)?;
+    // After the last append: what is published now is what witnesses have seen.
+    match witness::witness(house, &mut ledger) {
+        Err(failure) if failure.retry == Retry::Halt => return Err(failure),
+        witnessed => worst = worst.max(witnessed.map_or_else(|failure| Status::of(&failure), |()| Status::Done)),
+    }
     if as_json {
         let lines: Vec<Line<'_>> = lines.iter().map(line).collect();
         print(&lines)?;

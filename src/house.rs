@@ -137,6 +137,8 @@ pub struct House {
     pub patience: Duration,
     /// What the rooms of this pass said of themselves.
     pub hellos: RefCell<BTreeMap<String, serde_json::Value>>,
+    /// Whether the operator wants nothing signed before the log's witnesses have seen it.
+    pub witnesses_required: bool,
     /// What a person reads meanwhile.
     pub timeline: Timeline,
 }

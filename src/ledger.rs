@@ -6,7 +6,7 @@ use artifact::digest::Base64;
 use artifact::failure::Failure;
 use artifact::statement::comparison::Comparison;
 use artifact::{Digest, Moment};
-use audit::door::{Answer, Appended, Ask, Proved, Submission};
+use audit::door::{Answer, Appended, Ask, Kept, Known, Proved, Signed, Submission, Unwitnessed};
 use audit::entry::{Body, PromotionId, Reason, Refusal};
 use audit::keys::HouseKeys;
 use audit::leaf::{RekorLeaf, Salt};
@@ -89,7 +89,7 @@ impl Ledger {
         let appended = match self.keeper.receive()? {
             Answer::Appended(appended) => appended,
             Answer::Failed(failure) => return Err(failure),
-            Answer::Proved(_) => return Err(out_of_turn()),
+            _ => return Err(out_of_turn()),
         };
         if appended.receipts.len() != submissions.len() || appended.salts.len() != submissions.len() {
             return Err(out_of_turn());
@@ -162,7 +162,33 @@ impl Ledger {
         match self.keeper.receive()? {
             Answer::Proved(proved) => Ok(proved),
             Answer::Failed(failure) => Err(failure),
-            Answer::Appended(_) => Err(out_of_turn()),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// What to ask the witnesses that have not cosigned the newest checkpoint; `known` says what some have seen.
+    ///
+    /// # Errors
+    /// When the keeper can't.
+    pub fn unwitnessed(&mut self, known: Vec<Known>) -> Result<Unwitnessed, Failure> {
+        self.keeper.send(&Ask::Unwitnessed { known })?;
+        match self.keeper.receive()? {
+            Answer::Unwitnessed(unwitnessed) => Ok(unwitnessed),
+            Answer::Failed(failure) => Err(failure),
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    /// Has the keeper verify what witnesses answered, and publish what is theirs.
+    ///
+    /// # Errors
+    /// When the keeper can't.
+    pub fn cosign(&mut self, answers: Vec<Signed>) -> Result<Kept, Failure> {
+        self.keeper.send(&Ask::Cosign { answers })?;
+        match self.keeper.receive()? {
+            Answer::Cosigned(kept) => Ok(kept),
+            Answer::Failed(failure) => Err(failure),
+            _ => Err(out_of_turn()),
         }
     }
 

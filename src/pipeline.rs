@@ -47,6 +47,9 @@ pub fn promote(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
                 reasons => ledger.refuse(id, reasons),
             },
             Stage::Rebuilt => stage::decide::decide(pass, ledger, id),
+            Stage::Permitted if pass.house.witnesses_required => {
+                stage::witness::witness(pass.house, ledger).and_then(|()| stage::sign::sign(pass, ledger, id))
+            }
             Stage::Permitted => stage::sign::sign(pass, ledger, id),
         };
         match done {

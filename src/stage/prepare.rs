@@ -119,7 +119,11 @@ pub fn seal(house: &House, source: &Path, commit: Option<&str>) -> Result<Sealed
     }
 }
 
-fn ask(house: &House, ask: &Ask) -> Result<Answer, Failure> {
+/// Asks intake one question.
+///
+/// # Errors
+/// What it says it could not do, or that it is gone.
+pub(super) fn ask(house: &House, ask: &Ask) -> Result<Answer, Failure> {
     let mut door = house.room(Room::Intake)?;
     door.send(ask)?;
     loop {
@@ -131,6 +135,6 @@ fn ask(house: &House, ask: &Ask) -> Result<Answer, Failure> {
     }
 }
 
-fn out_of_turn() -> Failure {
+pub(super) fn out_of_turn() -> Failure {
     Failure::halt("intake-out-of-turn", "intake answered something else than was asked")
 }
