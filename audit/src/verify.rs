@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use artifact::Moment;
+
 use crate::checkpoint::SignedCheckpoint;
 use crate::entry::Body;
+use crate::log_policy::{Cosigned, LogPolicy, PolicyError};
 use crate::merkle::TreeHash;
 use crate::note::Vkey;
 use crate::pack;
@@ -29,15 +32,33 @@ pub struct Verified {
     pub since: Option<u64>,
     /// What was not checked, a line each.
     pub not_checked: Vec<String>,
+    /// The checkpoint that all of this is under.
+    pub checkpoint: SignedCheckpoint,
 }
 
 impl Verified {
+    /// Says who cosigned the checkpoint, once that is enough for a policy; then it is no more among what was not checked.
+    ///
+    /// # Errors
+    /// It is not enough, or a cosignature is wrong.
+    pub fn witnessed(&mut self, policy: &LogPolicy, now: Moment) -> Result<Vec<Cosigned>, PolicyError> {
+        let cosigned = policy.judge(&self.checkpoint, now)?;
+        match policy.quorum() {
+            Some(_) => self.not_checked.retain(|line| line != UNWITNESSED),
+            None => self.not_checked.push("the policy asks for no witness (quorum none)".into()),
+        }
+        Ok(cosigned)
+    }
+
     /// How many bodies were hashed.
     pub fn bodies(&self) -> u64 {
         let ours = self.kinds.iter().filter(|(kind, _)| **kind != REKOR).map(|(_, count)| count).sum::<u64>();
         ours - self.forgotten
     }
 }
+
+/// What no check of one copy tells.
+const UNWITNESSED: &str = "whether others were shown another log: no witness cosigned it";
 
 /// What leaves shaped as Rekor's count as.
 const REKOR: &str = "rekor";
@@ -80,6 +101,7 @@ fn at(folder: &Path, checkpoint: SignedCheckpoint, since: Option<&SignedCheckpoi
         forgotten: counted.forgotten,
         since: since.map(SignedCheckpoint::size),
         not_checked: Vec::new(),
+        checkpoint: checkpoint.clone(),
     };
     verified.not_checked = not_checked(&verified, &swept, counted.apart);
     Ok(verified)
@@ -103,7 +125,7 @@ fn not_checked(verified: &Verified, swept: &Swept, apart: u64) -> Vec<String> {
                 .into(),
         );
     }
-    list.push("whether others were shown another log: no witness cosigned it".into());
+    list.push(UNWITNESSED.into());
     list.push("the signatures in the bodies (facts, comparisons, provenance, bundles)".into());
     if verified.size == 0 {
         list.push("any entry: the log has none".into());

@@ -5,8 +5,10 @@ use std::path::Path;
 use artifact::failure::Failure;
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
+use audit::config::KeeperConfig;
 use audit::entry::{Body, Configuration};
 use audit::keys::HouseKeys;
+use audit::log_policy::{Cosigned, LogPolicy};
 use audit::reader::{Content, Entry};
 use serde::Serialize;
 
@@ -175,6 +177,8 @@ struct Verified {
     root: String,
     bodies: u64,
     since: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnessed: Option<Vec<Cosigned>>,
     not_checked: Vec<String>,
 }
 
@@ -185,13 +189,21 @@ struct Verified {
 pub fn verify(places: &Places, since: Option<&Path>) -> Result<(), Failure> {
     let (folder, keys) = place(places)?;
     let since = since.map(|path| kept(path, &keys)).transpose()?;
-    let found = audit::verify::whole(&folder, &keys.log, since.as_ref())?;
+    let mut found = audit::verify::whole(&folder, &keys.log, since.as_ref())?;
+    let witnessed = match policy(places)? {
+        None => None,
+        Some(policy) => {
+            let judged = found.witnessed(&policy, Moment::now());
+            Some(judged.map_err(|e| Failure::never("not-witnessed", e))?)
+        }
+    };
     let verified = Verified {
         bodies: found.bodies(),
         origin: found.origin,
         size: found.size,
         root: found.root.to_string(),
         since: found.since,
+        witnessed,
         not_checked: found.not_checked,
     };
     if places.json {
@@ -202,10 +214,24 @@ pub fn verify(places: &Places, since: Option<&Path>) -> Result<(), Failure> {
     if let Some(since) = verified.since {
         println!("checked: it begins with the {since} entries of the checkpoint that was kept");
     }
+    for cosigned in verified.witnessed.iter().flatten() {
+        println!("checked: witness {} cosigned the checkpoint at {}", printable(&cosigned.witness), cosigned.at);
+    }
     for not in &verified.not_checked {
         println!("not checked: {}", printable(not));
     }
     Ok(())
+}
+
+/// The witnesses that `keeper.toml` names. Who has a copy of the log and the keys alone has none; then that is said.
+fn policy(places: &Places) -> Result<Option<LogPolicy>, Failure> {
+    let path = places.config.join("keeper.toml");
+    let usage = |e: &dyn std::fmt::Display| Failure::never(Status::USAGE, format!("{}: {e}", path.display()));
+    let text = match std::fs::read_to_string(&path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|e| usage(&e))?,
+    };
+    Ok(KeeperConfig::parse(&text).map_err(|e| usage(&e))?.policy)
 }
 
 /// A checkpoint that somebody kept.

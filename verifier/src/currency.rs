@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use artifact::Digest;
 use artifact::name::{Repository, Tag};
+use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
 use audit::reader::Log;
 use audit::released::Vouched;
@@ -28,6 +28,9 @@ pub fn current(
         }
     })
     .map_err(|e| e.to_string())?;
+    if let Some(policy) = &trust.log_policy {
+        policy.judge(log.checkpoint(), Moment::now()).map_err(|e| e.to_string())?;
+    }
     for proof in proofs {
         let at = folder.display();
         log.prover().begins_with(proof).map_err(|e| format!("{at} is not the log that the image is proved by: {e}"))?;

@@ -51,6 +51,11 @@ pub async fn verify(
     report
         .not_checked
         .push("the legacy signatures (tags sha256-….sig and .att), which older verifiers read".to_owned());
+    if trust.log_policy.is_some() {
+        let text = "witnesses of the checkpoints in the bundles: they are older than their cosignatures; the log's own is \
+                    checked with a tag, and by countersign-verify log";
+        report.not_checked.push(text.to_owned());
+    }
     match tag {
         Some(named) => check_currency(&mut report, named, digest, trust, &proofs),
         None => report.not_checked.push("currency: a digest says nothing of what is current; name a tag".to_owned()),

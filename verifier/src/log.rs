@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use artifact::Moment;
 use audit::checkpoint::SignedCheckpoint;
+use audit::log_policy::{Cosigned, PolicyError};
 
 use crate::report::Report;
 use crate::trust::Trust;
@@ -27,11 +29,14 @@ pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Repo
         }
     }
     match audit::verify::whole(folder, &trust.log, older.as_ref()) {
-        Ok(verified) => {
+        Ok(mut verified) => {
             report.check("log", Ok(format!("{} entries, root {}", verified.size, verified.root)));
             if let Some(since) = verified.since {
                 report
                     .check("since", Ok(format!("it begins with the {since} entries of the checkpoint that was kept")));
+            }
+            if let Some(policy) = &trust.log_policy {
+                report.check("witnesses", witnesses(verified.witnessed(policy, Moment::now())));
             }
             if verified.size == 0 {
                 report
@@ -44,4 +49,11 @@ pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Repo
     }
     report.conclude();
     Ok(report)
+}
+
+/// Who cosigned, and when; or why that is not enough.
+pub(crate) fn witnesses(judged: Result<Vec<Cosigned>, PolicyError>) -> Result<String, String> {
+    let cosigned = judged.map_err(|e| e.to_string())?;
+    let each: Vec<_> = cosigned.iter().map(|c| format!("{} at {}", c.witness, c.at)).collect();
+    Ok(if each.is_empty() { "the policy asks for none".to_owned() } else { format!("cosigned by {}", each.join(", ")) })
 }

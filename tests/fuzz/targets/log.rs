@@ -1,10 +1,13 @@
-//! The log: keys, notes, checkpoints, receipts, tiles, bundles and leaves; and Sigstore bundles.
+//! The log: keys, notes, policies, checkpoints, receipts, tiles, bundles and leaves; and Sigstore bundles.
 #![no_main]
 
+use std::path::Path;
 use std::sync::LazyLock;
 
+use artifact::Moment;
 use audit::checkpoint::SignedCheckpoint;
 use audit::leaf::Leaf;
+use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
 use audit::receipt::Receipt;
 use audit::tile;
@@ -12,8 +15,9 @@ use libfuzzer_sys::fuzz_target;
 use verifier::trust::Trust;
 
 fuzz_target!(|bytes: &[u8]| {
-    static TRUST: LazyLock<Trust> =
-        LazyLock::new(|| toml::from_str(include_str!("../../vectors/config/accepted_trust.toml")).unwrap());
+    static TRUST: LazyLock<Trust> = LazyLock::new(|| {
+        Trust::parse(include_str!("../../vectors/config/accepted_trust.toml"), Path::new("")).unwrap()
+    });
     if let Some(entries) = tile::bundle_from_bytes(bytes, 2) {
         assert_eq!(tile::bundle_to_bytes(&entries), bytes);
     }
@@ -32,6 +36,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
     match Note::parse(text) {
         Ok(note) => assert_eq!(note.to_string(), text),
+        Err(error) => bounded(&error),
+    }
+    match LogPolicy::parse(text) {
+        // What is accepted is judged by; nobody made a signature of a listed key.
+        Ok(policy) => assert!(policy.quorum().is_none() || policy.open(text, Moment::now()).is_err()),
         Err(error) => bounded(&error),
     }
     if let Err(error) = SignedCheckpoint::open(text, &TRUST.log) {

@@ -20,6 +20,7 @@ use verifier::{image, log, proof, site};
     version,
     after_help = "Exit status: 0 verified; 1 something did not verify; 2 usage or the trust file; 3 unavailable.\n\n\
                   trust.toml: image and log (keys, as in the perimeter's keys.toml), verifier_id, builder_id,\n\
+                  log_policy = \"FILE\" (C2SP tlog-policy: the witnesses that must have cosigned the log),\n\
                   log_source = \"file:///…\" for the currency of tags, [registry.\"HOST\"] for each registry."
 )]
 struct Cli {
