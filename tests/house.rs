@@ -22,6 +22,7 @@ mod scene;
 mod unpacked;
 mod vectors;
 mod walls;
+mod witness;
 
 use std::path::PathBuf;
 

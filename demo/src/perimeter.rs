@@ -7,7 +7,7 @@ use std::process::Command;
 
 use artifact::durable;
 
-pub use settings::{Project, Rules, Settings};
+pub use settings::{Project, Rules, Settings, Witnesses};
 
 use crate::binaries::Binaries;
 use crate::command::{Ran, ran, run};
@@ -162,6 +162,15 @@ impl Perimeter {
     /// When it can't be started.
     pub fn verify_log(&self) -> Result<Ran, Trouble> {
         self.countersign(&["log", "verify", "--json"])
+    }
+
+    /// Verifies the whole log as an auditor would, with a trust file, however that ends.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn audit_log(&self, trust: &Path) -> Result<Ran, Trouble> {
+        let mut command = self.binaries.command("countersign-verify");
+        ran(command.arg("log").arg(self.log()).arg("--trust").arg(trust))
     }
 
     /// Verifies an image as a deployer would, however that ends: `HOST/REPO:TAG`, `HOST/REPO@sha256:…` or

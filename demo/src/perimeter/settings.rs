@@ -133,6 +133,19 @@ pub struct Settings {
     pub answer_seconds: Option<u64>,
     /// What `builder.toml` says beside the runtime, as TOML.
     pub builder: String,
+    /// The log's witnesses.
+    pub witnesses: Witnesses,
+}
+
+/// The log's witnesses.
+#[derive(Debug, Clone, Default)]
+pub struct Witnesses {
+    /// The policy in `keeper.toml` (C2SP tlog-policy); empty: none.
+    pub policy: String,
+    /// Whom intake asks: key, submission prefix.
+    pub asked: Vec<(String, String)>,
+    /// Whether nothing is signed without a quorum.
+    pub required: bool,
 }
 
 impl Settings {
@@ -149,7 +162,7 @@ impl Settings {
             ("intake.toml", self.intake()),
             ("builder.toml", self.builder()?),
             ("compare.toml", format!("builder_id = \"{BUILDER_ID}\"\nbuilder = \"builder-1\"\n")),
-            ("keeper.toml", "origin = \"countersign.example/log\"\n".to_owned()),
+            ("keeper.toml", self.keeper()),
             ("signer.toml", format!("verifier_id = \"{VERIFIER_ID}\"\nkey = \"file\"\n{}", self.hosts())),
         ])
     }
@@ -168,6 +181,14 @@ impl Settings {
         Ok(format!("runtime = \"runc\"\naccept = [{}]\n{limit}{}", quoted(&runtime()?), self.builder))
     }
 
+    fn keeper(&self) -> String {
+        let mut file = "origin = \"countersign.example/log\"\n".to_owned();
+        if !self.witnesses.policy.is_empty() {
+            let _ = writeln!(file, "policy = {}", quoted(&self.witnesses.policy));
+        }
+        file
+    }
+
     fn countersign(&self) -> String {
         let mut file = "version = 1\n".to_owned();
         if let Some(base) = self.uid_base {
@@ -175,6 +196,9 @@ impl Settings {
         }
         if let Some(seconds) = self.answer_seconds {
             let _ = writeln!(file, "answer_seconds = {seconds}");
+        }
+        if self.witnesses.required {
+            file.push_str("witnesses = \"required\"\n");
         }
         let seen = self.projects.iter().flat_map(|p| [&p.source, &p.evidence]);
         let seen: Vec<String> = seen.map(|path| path.display().to_string()).collect();
@@ -202,6 +226,9 @@ impl Settings {
                 address(&project.evidence),
                 quoted(&project.candidate.to_string())
             );
+        }
+        for (vkey, url) in &self.witnesses.asked {
+            let _ = writeln!(file, "[[witness]]\nvkey = {}\nurl = {}\n", quoted(vkey), quoted(url));
         }
         file + &self.hosts()
     }

@@ -52,7 +52,13 @@ func run(args []string) error {
 	return nil
 }
 
-func verify(text, checkpoint []byte) (string, error) {
+func verify(text, checkpoint []byte) (said string, err error) {
+	// ParsePolicy panics at a line of nothing but a space of another alphabet.
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+		}
+	}()
 	policy, err := torchwood.ParsePolicy(text)
 	if err != nil {
 		return "", fmt.Errorf("policy: %w", err)
@@ -68,7 +74,7 @@ func verify(text, checkpoint []byte) (string, error) {
 	if err := policy.Check(parsed.Origin, opened.Sigs); err != nil {
 		return "", fmt.Errorf("quorum: %w", err)
 	}
-	said := fmt.Sprintf("%s %d\n", parsed.Origin, parsed.N)
+	said = fmt.Sprintf("%s %d\n", parsed.Origin, parsed.N)
 	for _, sig := range opened.Sigs {
 		if at, err := torchwood.CosignatureTimestamp(sig); err == nil && sig.Name != parsed.Origin {
 			said += fmt.Sprintf("%s %s\n", sig.Name, time.Unix(at, 0).UTC().Format(time.RFC3339))
