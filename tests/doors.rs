@@ -16,9 +16,11 @@ use artifact::statement::provenance::Provenance;
 use artifact::statement::test_result::TestResult;
 use artifact::statement::vsa::VerificationSummary;
 use artifact::statement::{Predicate, Statement};
-use artifact::{CommitId, Digest, frame, json};
+use artifact::{CommitId, Digest, Moment, frame, json};
 use audit::checkpoint::SignedCheckpoint;
+use audit::cosignature::WitnessKey;
 use audit::leaf::Leaf;
+use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
 use audit::receipt::Receipt;
 use builder::checkout::{Objects, Order};
@@ -86,6 +88,9 @@ pub const DOORS: &[Door] = doors! {
         "vkey" => |b, _| told(text(b)?.parse::<Vkey>().map(|v| v.name().to_owned())),
         "note" => |b, _| told(Note::parse(text(b)?).and_then(|n| n.verify(&log()).map(str::len)).map(|n| format!("{n} bytes"))),
         "checkpoint" => |b, _| told(SignedCheckpoint::open(text(b)?, &log()).map(|c| format!("{} entries", c.size()))),
+        "policy" => |b, _| told(LogPolicy::parse(text(b)?)
+            .map(|p| format!("{} logs, {} witnesses, quorum {:?}", p.logs().len(), p.witnesses().count(), p.quorum()))),
+        "cosignature" => |b, _| told(witnessed().open(text(b)?, noon()).map(|(_, by)| format!("{} at {}", by[0].witness, by[0].at))),
         "receipt" => |b, _| {
             let receipt = text(b)?.parse::<Receipt>().map_err(|e| e.to_string())?;
             told(receipt.verify(&log(), b"entry").map(|c| format!("entry {} of {}", receipt.index, c.size())))
@@ -111,7 +116,8 @@ pub const DOORS: &[Door] = doors! {
         "trust" => |b, _| file(b, "trust.toml", |p| told(verifier::trust::Trust::load(p).map(|t| t.verifier_id))),
         "builder" => |b, _| file(b, "builder.toml", |p| told(builder::builder_config::BuilderConfig::load(p).map(|c| c.runtime))),
         "compare" => |b, _| told(builder::comparer::CompareConfig::parse(text(b)?).map(|c| c.builder)),
-        "keeper" => |b, _| told(audit::config::KeeperConfig::parse(text(b)?).map(|c| c.origin)),
+        "keeper" => |b, _| told(audit::config::KeeperConfig::parse(text(b)?)
+            .map(|c| format!("{}, {} witnesses", c.origin, c.policy.iter().flat_map(LogPolicy::witnesses).count()))),
         "keys" => |b, _| told(text(b)?.parse::<audit::keys::HouseKeys>().map(|k| format!("{} comparers", k.comparers.len())));
     "name":
         "digest" => named::<Digest>,
@@ -149,6 +155,17 @@ pub fn key() -> Ed25519Key {
 
 fn log() -> Vkey {
     Vkey::new("a.example/log", &key()).unwrap()
+}
+
+/// A policy of one witness.
+pub fn witnessed() -> LogPolicy {
+    let witness = WitnessKey::new("w.example/1", &Ed25519Key::from_seed(&[9; 32]).unwrap()).unwrap();
+    LogPolicy::parse(&format!("log {}\nwitness w {witness}\nquorum w\n", log())).unwrap()
+}
+
+/// When vectors are judged.
+fn noon() -> Moment {
+    Moment::from_unix(1_800_000_000).unwrap()
 }
 
 fn zero() -> CommitId {

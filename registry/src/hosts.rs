@@ -99,7 +99,7 @@ fn check(name: &str, host: &Host) -> Result<(), &'static str> {
 }
 
 /// Whether a `host[:port]` is this machine whatever a name server says.
-fn is_loopback(name: &str) -> bool {
+pub(crate) fn is_loopback(name: &str) -> bool {
     let host = name.split_once(':').map_or(name, |(host, _)| host);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use artifact::digest::shortened;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 
 use crate::auth::authority;
 use crate::error::{Fault, RegistryError};
-use crate::hosts::{Host, Hosts};
+use crate::hosts::{Host, Hosts, is_loopback};
 use crate::transport::{Endpoint, Payload, Request, body};
 
 /// How long a witness may take for its whole answer, in seconds: it is asked while a pass waits.
@@ -32,8 +31,8 @@ impl Prefix {
     /// # Errors
     /// A text for a person: not an address of one spelling, plain HTTP to elsewhere, a path that is not absolute.
     pub fn parse(text: &str, ca: Option<&Path>) -> Result<Self, String> {
-        let fault =
-            || format!("url {:?}: https://HOST[:PORT][/PATH] is expected, without a / at the end", shortened(text));
+        // What stands there may hold a password, so it is not repeated.
+        let fault = || "url: https://HOST[:PORT][/PATH] is expected, without a / at the end".to_owned();
         let url = Url::parse(text).map_err(|_| fault())?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/:".contains(c);
         // Print again, compare: no user, no query, nothing that is spelled in two ways. A bare host is printed with a slash.
@@ -42,6 +41,9 @@ impl Prefix {
             return Err(fault());
         }
         let host = Host { plain_http: url.scheme() == "http", ca: ca.map(Path::to_owned), ..Host::default() };
+        if host.plain_http && !is_loopback(&authority(&url)) {
+            return Err("url: http:// is for loopback addresses only; https:// is expected".to_owned());
+        }
         // The same rules as for registries.
         Hosts::try_from(BTreeMap::from([(authority(&url), host.clone())])).map_err(|e| e.to_string())?;
         Ok(Self { url, host })
