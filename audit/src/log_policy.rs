@@ -70,6 +70,7 @@ struct Part {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a hundred of them at most")]
 enum Kind {
     Witness(WitnessKey),
     Group { least: usize, members: Vec<usize> },
