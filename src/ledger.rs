@@ -6,10 +6,12 @@ use artifact::digest::Base64;
 use artifact::failure::Failure;
 use artifact::statement::comparison::Comparison;
 use artifact::{Digest, Moment};
+use audit::checkpoint::SignedCheckpoint;
 use audit::door::{Answer, Appended, Ask, Kept, Known, Proved, Signed, Submission, Unwitnessed};
 use audit::entry::{Body, PromotionId, Reason, Refusal};
 use audit::keys::HouseKeys;
 use audit::leaf::{RekorLeaf, Salt};
+use audit::prover::Prover;
 use audit::reader::{Content, Entry, Log};
 use audit::recorded::{LastSeen, Proven};
 use hardening::menu::Room;
@@ -20,6 +22,7 @@ use crate::house::{Door, House};
 /// The log, held: no other pass appends meanwhile.
 #[derive(Debug)]
 pub struct Ledger {
+    folder: PathBuf,
     keeper: Door,
     keys: HouseKeys,
     seen: LastSeen,
@@ -49,7 +52,8 @@ impl Ledger {
             let found = keeper.hello().public_key.clone().unwrap_or_default();
             return Err(Failure::halt("wrong-log-key", format!("keys.toml pins {}, the keeper has {found}", keys.log)));
         }
-        let (log, fold) = Log::fold(&folder(&house.state), &keys.log, Fold::new(&keys), |fold, e| fold.apply(e))?;
+        let folder = folder(&house.state);
+        let (log, fold) = Log::fold(&folder, &keys.log, Fold::new(&keys), |fold, e| fold.apply(e))?;
         if let Some((index, why)) = fold.void().first_key_value() {
             let text = format!(
                 "{} entries of the log count for nothing, the first is {index}: {why}. The log is whole, but somebody else \
@@ -59,7 +63,7 @@ impl Ledger {
             house.timeline.line("coordinator", &text);
         }
         let seen = LastSeen::of(log.checkpoint());
-        Ok(Self { keeper, keys, seen, fold })
+        Ok(Self { folder, keeper, keys, seen, fold })
     }
 
     /// The house's keys.
@@ -166,17 +170,37 @@ impl Ledger {
         }
     }
 
-    /// What to ask the witnesses that have not cosigned the newest checkpoint; `known` says what some have seen.
+    /// The newest checkpoint, and the witnesses that have not cosigned it; `known` says what some have seen.
     ///
     /// # Errors
-    /// When the keeper can't.
-    pub fn unwitnessed(&mut self, known: Vec<Known>) -> Result<Unwitnessed, Failure> {
+    /// When the keeper can't, or answers another checkpoint than the one that was proved.
+    pub fn unwitnessed(&mut self, known: Vec<Known>) -> Result<(SignedCheckpoint, Unwitnessed), Failure> {
         self.keeper.send(&Ask::Unwitnessed { known })?;
-        match self.keeper.receive()? {
-            Answer::Unwitnessed(unwitnessed) => Ok(unwitnessed),
-            Answer::Failed(failure) => Err(failure),
-            _ => Err(out_of_turn()),
+        let unwitnessed = match self.keeper.receive()? {
+            Answer::Unwitnessed(unwitnessed) => unwitnessed,
+            Answer::Failed(failure) => return Err(failure),
+            _ => return Err(out_of_turn()),
+        };
+        let checkpoint = SignedCheckpoint::open(&unwitnessed.checkpoint, &self.keys.log)
+            .map_err(|e| Failure::halt("log-not-proved", format!("the checkpoint for witnesses: {e}")))?;
+        // It goes outside: it is what was proved, with one signature, and holds nothing else.
+        if LastSeen::of(&checkpoint) != self.seen || checkpoint.note().matches("\n— ").count() != 1 {
+            let text =
+                "the checkpoint for witnesses is another one than was proved, or holds more than the log's signature";
+            return Err(Failure::halt("log-not-proved", text));
         }
+        Ok((checkpoint, unwitnessed))
+    }
+
+    /// A request that leads a witness from a size to a checkpoint (C2SP tlog-witness, the body of `add-checkpoint`), made
+    /// from the log's tiles.
+    ///
+    /// # Errors
+    /// Tiles that are not what the checkpoint says.
+    pub fn request(&self, checkpoint: &SignedCheckpoint, old: u64) -> Result<String, Failure> {
+        let (_, proof) = Prover::new(&self.folder, checkpoint.clone()).prove_since(old)?;
+        let proof: String = proof.iter().map(|hash| format!("{hash}\n")).collect();
+        Ok(format!("old {old}\n{proof}\n{}", checkpoint.note()))
     }
 
     /// Has the keeper verify what witnesses answered, and publish what is theirs.

@@ -12,6 +12,10 @@ use artifact::Moment;
 use demo::command::{Ran, ran, run};
 use demo::perimeter::Witnesses;
 
+use audit::entry::Body;
+use audit::reader::Log;
+use verifier::trust::Trust;
+
 use crate::scene::Scene;
 use false_ones::{FalseWitness, cosigned, http, text};
 use real::Litewitness;
@@ -222,6 +226,39 @@ fn an_operator_may_require_witnesses_before_anything_is_signed() {
     assert_eq!(house.count("release"), 1);
     house.judged(0, "cosigned by lite");
     house.scene.verify(":latest", 0);
+}
+
+/// A promotion that was interrupted is proved under the newest checkpoint, which witnesses may have cosigned.
+#[test]
+fn a_bundle_whose_checkpoint_carries_cosignatures_verifies_as_one_without() {
+    let scene = Scene::new();
+    scene.green("bundled");
+    scene.once(0);
+    let perimeter = &scene.world.perimeter;
+    let trust = Trust::load(perimeter.trust()).unwrap();
+    let (_, entries) = Log::open(&perimeter.log(), &trust.log).unwrap();
+    let bundles: Vec<Vec<u8>> = entries
+        .iter()
+        .filter_map(|entry| match entry.body() {
+            Some(Body::Bundle(bundle)) => Some(bundle.bundle.0.clone()),
+            _ => None,
+        })
+        .collect();
+    assert!(!bundles.is_empty());
+    for bundle in bundles {
+        let plain = verifier::bundle::verify(&bundle, &trust).unwrap();
+        let mut json: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
+        let envelope = &mut json["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]["checkpoint"]["envelope"];
+        let note = envelope.as_str().unwrap().to_owned();
+        let key = artifact::key::Ed25519Key::from_seed(&[1; 32]).unwrap();
+        let at = Moment::now().unix() as u64;
+        let line =
+            audit::cosignature::cosign(&(note.split("\n\n").next().unwrap().to_owned() + "\n"), "w.example", &key, at);
+        *envelope = serde_json::Value::from(note.clone() + &line.unwrap());
+        let cosigned = verifier::bundle::verify(json.to_string().as_bytes(), &trust).unwrap();
+        assert!(cosigned.checkpoint.says_as(&plain.checkpoint) && cosigned.checkpoint != plain.checkpoint);
+        assert_eq!((cosigned.index, cosigned.payload), (plain.index, plain.payload));
+    }
 }
 
 /// Each answers in a way of its own; all of them at once, while something is promoted.

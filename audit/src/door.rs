@@ -124,30 +124,18 @@ pub struct Proved {
     pub consistency: Vec<TreeHash>,
 }
 
-/// What to ask witnesses.
+/// Whom to ask. What is sent to them is made by the asker, from the log itself: nothing of a keeper's goes outside unseen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unwitnessed {
-    /// How many entries the checkpoint speaks of.
-    pub size: u64,
-    /// A request for each witness that has not cosigned it.
-    pub requests: Vec<Request>,
+    /// The checkpoint, as the log alone signed it.
+    pub checkpoint: String,
+    /// The witnesses that have not cosigned it, each with the size from which it is to be led on.
+    pub lacking: Vec<Known>,
     /// Witnesses that say they have seen more than there is, with what to make of that.
     pub ahead: Vec<String>,
     /// Why the policy's quorum is not met; `None` when it is, or when there is no policy.
     pub unmet: Option<String>,
-}
-
-/// A request of C2SP tlog-witness: `add-checkpoint`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Request {
-    /// Whom to ask.
-    pub witness: WitnessKey,
-    /// From which size the proof leads.
-    pub old: u64,
-    /// The request's body.
-    pub body: String,
 }
 
 /// Which cosignatures were kept. They are durable, and published.

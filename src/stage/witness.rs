@@ -1,14 +1,16 @@
 //! Witnessing: the log's newest checkpoint is brought before its witnesses, and what they say is published beside it.
 //!
-//! The keeper says whom to ask what, intake asks, the keeper verifies the answers. A witness that is down or wrong is named
+//! The keeper says whom to ask, intake asks, the keeper verifies the answers. A witness that is down or wrong is named
 //! and blocks nobody, unless the operator asked for that (`witnesses = "required"` in `countersign.toml`).
 
 use artifact::failure::{Failure, Retry};
-use audit::door::{Known, Request, Signed};
+use audit::checkpoint::SignedCheckpoint;
+use audit::door::{Known, Signed};
 use intake::door::{Answer, Ask, ToWitness, Witnessed};
 
 use crate::house::House;
 use crate::ledger::Ledger;
+use crate::stage::prepare;
 
 /// The most times that witnesses are asked: from what is known here, and from the size that they name. Another pass may come
 /// in between, hence one more.
@@ -19,19 +21,20 @@ const ROUNDS: usize = 3;
 /// # Errors
 /// The keeper can't go on; or the operator requires witnesses, and too few cosigned.
 pub fn witness(house: &House, ledger: &mut Ledger) -> Result<(), Failure> {
-    let mut asked = ledger.unwitnessed(Vec::new())?;
+    let (mut checkpoint, mut asked) = ledger.unwitnessed(Vec::new())?;
     let mut unmet = asked.unmet.take();
     for _ in 0..ROUNDS {
         asked.ahead.iter().for_each(|line| house.timeline.line("keeper", line));
-        if asked.requests.is_empty() {
+        if asked.lacking.is_empty() {
             break;
         }
-        let (signed, known) = ask(house, &asked.requests)?;
+        let (signed, known) = ask(house, ledger, &checkpoint, &asked.lacking)?;
         if !signed.is_empty() {
             let kept = ledger.cosign(signed)?;
             kept.refused.iter().for_each(|line| house.timeline.line("keeper", line));
             for cosigned in &kept.cosigned {
-                let text = format!("witness {} cosigned {} entries at {}", cosigned.witness, asked.size, cosigned.at);
+                let size = checkpoint.size();
+                let text = format!("witness {} cosigned {size} entries at {}", cosigned.witness, cosigned.at);
                 house.timeline.line("keeper", &text);
             }
             unmet = kept.unmet;
@@ -39,7 +42,7 @@ pub fn witness(house: &House, ledger: &mut Ledger) -> Result<(), Failure> {
         if known.is_empty() {
             break;
         }
-        asked = ledger.unwitnessed(known)?;
+        (checkpoint, asked) = ledger.unwitnessed(known)?;
     }
     match unmet {
         Some(why) if house.witnesses_required => {
@@ -55,18 +58,28 @@ pub fn witness(house: &House, ledger: &mut Ledger) -> Result<(), Failure> {
 }
 
 /// Has intake ask, and sorts the answers: what is signed, and from where to lead on. An intake that can't is named.
-fn ask(house: &House, requests: &[Request]) -> Result<(Vec<Signed>, Vec<Known>), Failure> {
+fn ask(
+    house: &House,
+    ledger: &Ledger,
+    checkpoint: &SignedCheckpoint,
+    lacking: &[Known],
+) -> Result<(Vec<Signed>, Vec<Known>), Failure> {
     let (mut signed, mut known) = (Vec::new(), Vec::new());
-    let answers = match intake(house, requests) {
-        Ok(answers) => answers,
+    let to = |l: &Known| -> Result<ToWitness, Failure> {
+        Ok(ToWitness { witness: l.witness.to_string(), old: l.size, body: ledger.request(checkpoint, l.size)? })
+    };
+    let requests: Vec<_> = lacking.iter().map(to).collect::<Result<_, _>>()?;
+    let answers = match prepare::ask(house, &Ask::Witness { requests }) {
+        Ok(Answer::Witnessed { answers }) if answers.len() == lacking.len() => answers,
+        Ok(_) => return Err(prepare::out_of_turn()),
         Err(failure) if failure.retry == Retry::Halt => return Err(failure),
         Err(failure) => {
             house.timeline.line("intake", &format!("no witness was asked: {failure}"));
             return Ok((signed, known));
         }
     };
-    for (request, answer) in requests.iter().zip(answers) {
-        let witness = request.witness.clone();
+    for (asked, answer) in lacking.iter().zip(answers) {
+        let witness = asked.witness.clone();
         match answer {
             Witnessed::Signed { lines } => signed.push(Signed { witness, lines }),
             Witnessed::Has { size } => known.push(Known { witness, size }),
@@ -74,12 +87,4 @@ fn ask(house: &House, requests: &[Request]) -> Result<(Vec<Signed>, Vec<Known>),
         }
     }
     Ok((signed, known))
-}
-
-fn intake(house: &House, requests: &[Request]) -> Result<Vec<Witnessed>, Failure> {
-    let to = |r: &Request| ToWitness { witness: r.witness.to_string(), old: r.old, body: r.body.clone() };
-    match super::prepare::ask(house, &Ask::Witness { requests: requests.iter().map(to).collect() })? {
-        Answer::Witnessed { answers } if answers.len() == requests.len() => Ok(answers),
-        _ => Err(super::prepare::out_of_turn()),
-    }
 }

@@ -1,4 +1,4 @@
-//! The keeper's witnesses: what to ask them, and which of their answers stand beside the log's signature.
+//! The keeper's witnesses: whom to ask, and which of their answers stand beside the log's signature.
 //!
 //! Nothing of this is the log's own truth. A cosignature is kept only once it verifies with a key of the policy in
 //! `keeper.toml`; one that is lost is asked for again, and none at all stops an append.
@@ -9,11 +9,9 @@ use artifact::failure::Failure;
 use super::{Keeper, put_checkpoint};
 use crate::checkpoint::SignedCheckpoint;
 use crate::cosignature::{SKEW, WitnessKey};
-use crate::door::{Kept, Known, LINES, Request, Signed, Unwitnessed};
+use crate::door::{Kept, Known, LINES, Signed, Unwitnessed};
 use crate::log_policy::{COUNT, Cosigned, LogPolicy};
-use crate::merkle::PROOF_LIMIT;
 use crate::note::{Note, NoteError, Vkey};
-use crate::prover::Prover;
 
 /// Whom to ask, and what they have seen so far.
 #[derive(Debug)]
@@ -92,14 +90,15 @@ impl Witnesses {
 }
 
 impl Keeper {
-    /// What to ask the witnesses that have not cosigned the current checkpoint; `known` says what some have seen.
+    /// The witnesses that have not cosigned the current checkpoint; `known` says what some have seen.
     ///
     /// # Errors
-    /// A witness that no policy lists; tiles that are not what was recorded.
-    pub fn unwitnessed(&mut self, known: &[Known]) -> Result<Unwitnessed, Failure> {
+    /// A witness that no policy lists.
+    pub fn unwitnessed(&self, known: &[Known]) -> Result<Unwitnessed, Failure> {
         self.check(0)?;
-        let size = self.checkpoint.size();
-        let mut answer = Unwitnessed { size, requests: Vec::new(), ahead: Vec::new(), unmet: self.witnesses.unmet() };
+        let (size, checkpoint) = (self.checkpoint.size(), self.checkpoint.note().to_owned());
+        let unmet = self.witnesses.unmet();
+        let mut answer = Unwitnessed { checkpoint, lacking: Vec::new(), ahead: Vec::new(), unmet };
         if size == 0 {
             return Ok(answer);
         }
@@ -112,8 +111,7 @@ impl Keeper {
                 answer.ahead.push(text);
                 continue;
             }
-            let body = self.request(seen)?;
-            answer.requests.push(Request { witness: key, old: seen, body });
+            answer.lacking.push(Known { witness: key, size: seen });
         }
         Ok(answer)
     }
@@ -137,16 +135,6 @@ impl Keeper {
         let all = self.witnesses.policy.iter().flat_map(LogPolicy::witnesses);
         let lacking = all.filter(|(_, key)| !cosigned.iter().any(|c| c.key == **key));
         Ok(lacking.map(|(name, key)| (name.to_owned(), key.clone(), self.witnesses.seen(key))).collect())
-    }
-
-    /// The body of an `add-checkpoint` request: from which size, the proof, and the checkpoint as the log alone signed it.
-    fn request(&mut self, old: u64) -> Result<String, Failure> {
-        let mut prover = Prover::new(&self.tiles, self.checkpoint.clone());
-        // From nothing there is nothing to prove, and from the same size neither.
-        let (_, proof) = prover.prove_since(old).inspect_err(|_| self.lost = true)?;
-        debug_assert!(proof.len() <= PROOF_LIMIT);
-        let proof: String = proof.iter().map(|hash| format!("{hash}\n")).collect();
-        Ok(format!("old {old}\n{proof}\n{}", self.checkpoint.note()))
     }
 
     /// Keeps the cosignatures of the current checkpoint among these answers, beside the log's own signature.

@@ -5,7 +5,6 @@ use super::*;
 use crate::cosignature::{SKEW, WitnessKey, cosign};
 use crate::door::{Known, LINES, Signed};
 use crate::log_policy::{LogPolicy, PolicyError};
-use crate::merkle::verify_consistency;
 use crate::store::{Step, faults};
 
 fn witness(n: u8) -> (Ed25519Key, WitnessKey) {
@@ -52,19 +51,19 @@ fn answer(n: u8, keeper: &Keeper) -> Signed {
 fn cosignatures_stand_beside_the_logs_signature_until_the_log_grows() {
     let house = House::new();
     let mut keeper = house.open_witnessed().unwrap();
-    assert!(keeper.unwitnessed(&[]).unwrap().requests.is_empty(), "of nothing there is nothing to witness");
+    assert!(keeper.unwitnessed(&[]).unwrap().lacking.is_empty(), "of nothing there is nothing to witness");
     fill(&mut keeper, 5);
     let vkey = keeper.vkey().clone();
     let asked = keeper.unwitnessed(&[]).unwrap();
-    assert_eq!((asked.size, asked.requests.len()), (5, 3));
+    assert_eq!((keeper.checkpoint().size(), asked.lacking.len()), (5, 3));
     assert!(asked.unmet.unwrap().contains("nobody whom it lists did"));
     let own = fs::read_to_string(house.own().join("checkpoint")).unwrap();
-    assert!(asked.requests.iter().all(|r| r.old == 0 && r.body == format!("old 0\n\n{own}")));
+    assert!(asked.checkpoint == own && asked.lacking.iter().all(|l| l.size == 0));
     let kept = keeper.cosign(&[answer(1, &keeper)]).unwrap();
     assert!(kept.unmet.unwrap().contains("only w1 did"));
     let kept = keeper.cosign(&[answer(3, &keeper)]).unwrap();
     assert_eq!((kept.unmet, kept.refused.len(), kept.cosigned[0].witness.as_str()), (None, 0, "w3"));
-    assert_eq!(keeper.unwitnessed(&[]).unwrap().requests.len(), 1);
+    assert_eq!(keeper.unwitnessed(&[]).unwrap().lacking.len(), 1);
     assert_eq!(fs::read_to_string(house.own().join("checkpoint")).unwrap(), own, "its own truth is as it was");
     let opened = SignedCheckpoint::open(&house.published(), &vkey).unwrap();
     assert_eq!(policy().judge(&opened, Moment::now()).unwrap().len(), 2);
@@ -75,31 +74,28 @@ fn cosignatures_stand_beside_the_logs_signature_until_the_log_grows() {
     drop(keeper);
     let mut keeper = house.open_witnessed().unwrap();
     assert_eq!(keeper.checkpoint(), &opened);
-    assert_eq!(keeper.unwitnessed(&[]).unwrap().requests.len(), 1);
+    assert_eq!(keeper.unwitnessed(&[]).unwrap().lacking.len(), 1);
     drop(keeper);
     assert_eq!(house.open().unwrap().checkpoint().note(), own, "who knows no witness gives none");
     assert_eq!(house.published(), opened.note());
     let mut keeper = house.open_witnessed().unwrap();
     fill(&mut keeper, 4);
     let asked = keeper.unwitnessed(&[]).unwrap();
-    assert_eq!(asked.requests.iter().map(|r| r.old).collect::<Vec<_>>(), [5, 0, 5], "from what each has seen");
+    assert_eq!(asked.lacking.iter().map(|l| l.size).collect::<Vec<_>>(), [5, 0, 5], "from what each has seen");
     assert!(policy().judge(&SignedCheckpoint::open(&house.published(), &vkey).unwrap(), Moment::now()).is_err());
 }
 
 #[test]
-fn a_witness_is_led_on_from_the_size_that_it_names() {
+fn a_witness_is_led_on_from_what_it_cosigned_or_from_the_size_that_it_names() {
     let house = House::new();
     let mut keeper = house.open_witnessed().unwrap();
     fill(&mut keeper, 300);
-    let old = LastSeen::of(keeper.checkpoint());
+    keeper.cosign(&[answer(2, &keeper)]).unwrap();
     fill(&mut keeper, 30);
     let known = |n: u8, size| Known { witness: witness(n).1, size };
-    let asked = keeper.unwitnessed(&[known(2, 300), known(3, 330), known(1, 331)]).unwrap();
-    assert_eq!(asked.requests.len(), 2);
-    let proof = asked.requests[0].body.split("\n\n").next().unwrap().to_owned();
-    let proof: Vec<TreeHash> = proof.lines().skip(1).map(|line| line.parse().unwrap()).collect();
-    assert!(asked.requests[0].body.starts_with("old 300\n") && asked.requests[1].body.starts_with("old 330\n\n"));
-    verify_consistency((300, old.root()), (330, keeper.checkpoint().root()), &proof).unwrap();
+    assert_eq!(keeper.unwitnessed(&[]).unwrap().lacking, [known(1, 0), known(2, 300), known(3, 0)]);
+    let asked = keeper.unwitnessed(&[known(2, 17), known(3, 330), known(1, 331)]).unwrap();
+    assert_eq!(asked.lacking, [known(2, 17), known(3, 330)]);
     assert!(asked.ahead[0].contains("w1 says it has seen 331 entries") && asked.ahead[0].contains("rolled"));
     let stranger = Known { witness: witness(9).1, size: 3 };
     assert_eq!(keeper.unwitnessed(&[stranger]).unwrap_err().code, "bad-witnesses");
@@ -171,9 +167,9 @@ fn a_cosignature_that_was_changed_halts_or_is_asked_for_again() {
             bytes[at] ^= flip;
             fs::write(house.tiles().join("checkpoint"), bytes).unwrap();
             match house.open_witnessed() {
-                Ok(mut keeper) => {
+                Ok(keeper) => {
                     let asked = keeper.unwitnessed(&[]).unwrap();
-                    assert_eq!(asked.requests.len(), 2, "byte {at}: it counts no more");
+                    assert_eq!(asked.lacking.len(), 2, "byte {at}: it counts no more");
                     assert!(asked.unmet.is_some());
                 }
                 Err(failure) => {
@@ -207,7 +203,7 @@ fn check_after(house: &House, log: &Vkey, size: u64) {
     let mut keeper = house.open_witnessed().unwrap();
     assert_eq!(keeper.checkpoint().size(), size);
     assert_eq!(Log::open(&house.tiles(), log).unwrap().1.len() as u64, size);
-    let asked: Vec<_> = keeper.unwitnessed(&[]).unwrap().requests.into_iter().map(|r| r.witness).collect();
+    let asked: Vec<_> = keeper.unwitnessed(&[]).unwrap().lacking.into_iter().map(|l| l.witness).collect();
     let opened = SignedCheckpoint::open(&house.published(), log).unwrap();
     let there = policy().cosigned(&opened).unwrap();
     assert_eq!(asked.len() + there.len(), 3);

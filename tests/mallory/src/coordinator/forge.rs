@@ -45,7 +45,7 @@ fn answered(answer: Answer) -> Result<Value, Wrong> {
     Ok(match answer {
         Answer::Appended(appended) => json!({"appended": appended.receipts.len()}),
         Answer::Proved(proved) => json!({"proved": proved.receipts.len()}),
-        Answer::Unwitnessed(asked) => json!({"unwitnessed": asked.requests.len()}),
+        Answer::Unwitnessed(asked) => json!({"unwitnessed": asked.lacking.len()}),
         Answer::Cosigned(kept) => json!({"cosigned": kept.cosigned.len()}),
         Answer::Failed(failure) => failed(&failure),
     })
