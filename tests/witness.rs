@@ -291,6 +291,7 @@ fn what_a_false_witness_answers_is_refused_by_name_and_harms_no_promotion() {
             FalseWitness::start(9, |_, b| http("409 Conflict", if b.starts_with("old 1\n") { b"2\n" } else { b"1\n" })),
             "",
         ),
+        (FalseWitness::start(11, |_, _| http("409 Conflict", b"18446744073709551615\n")), "names no size"),
         (FalseWitness::start(10, |_, _| http("403 Forbidden", b"invalid signature\n")), "another key"),
     ];
     let asked: Vec<_> = ones.iter().map(|(one, _)| (one.vkey.to_string(), one.url.clone())).collect();

@@ -251,7 +251,7 @@ ca = "/etc/x/ca.pem"
 [registry."127.0.0.1:5000"]
 plain_http = true
 [[witness]]
-vkey = "w.example/1+5bc0d2f6+BIqI49ndGCEMC9kAuGmAIOKNs0ybITcOfwHFLIinH1uT"
+vkey = "w.example/1+e49b0a06+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c"
 url = "https://w.example/submit"
 ca = "/etc/x/w.pem"
 "#;
@@ -270,6 +270,7 @@ ca = "/etc/x/w.pem"
             "/etc/x/ca.pem",
             "/etc/x/id",
             "/etc/x/known_hosts",
+            "/etc/x/w.pem",
             "/srv/evidence/hello",
             "/srv/evidence.git",
             "/srv/git/lib.git",

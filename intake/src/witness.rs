@@ -2,6 +2,7 @@
 
 use artifact::digest::shortened;
 use artifact::failure::Failure;
+use audit::merkle::SIZE_LIMIT;
 use registry::{Added, Witness};
 
 use crate::config;
@@ -47,7 +48,8 @@ fn read(added: &Added, old: u64) -> Result<Witnessed, String> {
         },
         409 => {
             let number = text.ok().and_then(|t| t.strip_suffix('\n')).and_then(|n| Some((n, n.parse::<u64>().ok()?)));
-            match number.filter(|(text, size)| size.to_string() == *text) {
+            // A number beyond what there can be is none; and no frame could carry it.
+            match number.filter(|(text, size)| size.to_string() == *text && *size <= SIZE_LIMIT) {
                 Some((_, size)) if size == old => Err(format!(
                     "it has seen another log of {size} entries by this name: compare the log with its copies"
                 )),
@@ -100,6 +102,7 @@ mod tests {
             (409, b"17", "no size"),
             (409, b"017\n", "no size"),
             (409, b"-1\n", "no size"),
+            (409, b"18446744073709551615\n", "no size"),
             (409, b"99999999999999999999\n", "no size"),
             (301, b"", "points elsewhere"),
             (403, b"invalid signature\n", "another key"),

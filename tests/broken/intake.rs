@@ -1,5 +1,7 @@
 //! A broken intake can withhold, and make any unsigned fact true. It can't get past a signature that it has no key for.
 
+use std::fs;
+
 use artifact::digest::Digest;
 use demo::ci::{Outcome, Report};
 use demo::project;
@@ -148,4 +150,40 @@ fn a_store_of_intakes_that_changes_meanwhile_changes_no_byte_of_a_release() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert_eq!(scene.released("latest"), Some(candidate.to_string()), "what is published is not read from there");
     scene.verify(":latest", 0);
+}
+
+/// It carries what witnesses say, and can withhold it. What they did not say is not published.
+#[test]
+fn what_no_witness_said_is_not_published_and_harms_no_promotion() {
+    let mut scene = Scene::new();
+    let key = artifact::key::Ed25519Key::generate().unwrap();
+    let vkey = audit::cosignature::WitnessKey::new("w.example", &key).unwrap().to_string();
+    scene.world.settings.witnesses = demo::perimeter::Witnesses {
+        policy: format!("witness w {vkey}\nquorum w\n"),
+        asked: vec![(vkey, "http://127.0.0.1:9/w".to_owned())],
+        required: false,
+    };
+    scene.world.configure().unwrap();
+    for (round, (attack, word)) in [
+        ("honest", "witness w.example: http://127.0.0.1:9/w/add-checkpoint"),
+        ("witness-rubbish", "witness w: what it answered is not its cosignature"),
+        ("witness-much", "witness w: it answered more than 16384 bytes"),
+        ("witness-ahead", "says it has seen 1125899906842624 entries"),
+        ("witness-turns", "too few witnesses"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        scene.green(attack);
+        let ran = INTAKE.pass(&scene, attack);
+        assert_eq!(ran.status, 0, "{attack}: {}", ran.stderr);
+        assert!(ran.stderr.contains(word) && ran.stderr.contains("too few witnesses"), "{attack}: {}", ran.stderr);
+        assert!(!ran.stderr.contains('\x1b') && ran.stderr.len() < 30_000, "{attack}");
+        let checkpoint = fs::read_to_string(scene.world.perimeter.log().join("checkpoint")).unwrap();
+        assert_eq!(checkpoint.matches("— ").count(), 1, "{attack}");
+        let released = scene.world.perimeter.status().unwrap();
+        let released = released.as_array().unwrap().iter().filter(|row| row["stage"] == "released").count();
+        assert_eq!(released, round + 1, "{attack}");
+    }
+    assert!(INTAKE.pass(&scene, "witness-fewer").stderr.contains("intake-out-of-turn"));
 }

@@ -47,3 +47,15 @@ fn what_was_acknowledged_and_forgotten_is_missed() {
     let halted = scene.once(4);
     assert!(halted.stderr.contains("log-rolled-back") && halted.stderr.contains("Restore"), "{}", halted.stderr);
 }
+
+/// What goes outside is the checkpoint that was proved, and a proof that the coordinator made.
+#[test]
+fn nothing_of_a_keepers_own_goes_to_a_witness() {
+    let scene = Scene::new();
+    scene.green("quiet");
+    scene.once(0);
+    for attack in ["whisper", "older"] {
+        KEEPER.fails(&scene, attack, 4, "log-not-proved: the checkpoint for witnesses is another one");
+    }
+    scene.once(0);
+}

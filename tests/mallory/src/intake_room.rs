@@ -17,7 +17,7 @@ use artifact::statement::Statement;
 use artifact::statement::facts::{CommitSignature, Facts, Position};
 use hardening::menu::Room;
 use hardening::room::{Entered, Hello};
-use intake::door::{Answer, Ask};
+use intake::door::{Answer, Ask, Witnessed};
 use intake::room::IntakeRoom;
 
 use crate::{Done, noise};
@@ -51,6 +51,9 @@ pub fn serve(entered: &Entered, attack: &str) -> Done {
     if attack == "babble" && preparing {
         answer = Answer::Failed(Failure::never("X y\n\x1b[2J", "z".repeat(3 << 20)));
     }
+    if let Answer::Witnessed { answers } = &mut answer {
+        witness(attack, answers);
+    }
     if let Answer::Prepared { facts, commit_object: _, results: _, dossier, candidate: _ } = &mut answer {
         let own = lane.join("intake/own");
         let mut envelope = Envelope::parse(&facts.0)?;
@@ -80,6 +83,23 @@ pub fn serve(entered: &Entered, attack: &str) -> Done {
         fs::write(store.path(&objects.digest), b"spoilt")?;
     }
     Ok(())
+}
+
+/// Says what no witness said.
+fn witness(attack: &str, answers: &mut Vec<Witnessed>) {
+    let size = 1 << 50;
+    for answer in answers.iter_mut() {
+        match attack {
+            "witness-rubbish" => *answer = Witnessed::Signed { lines: "\n\n— x\x1b[2J y\n".to_owned() },
+            "witness-much" => *answer = Witnessed::Signed { lines: "— x AAAAAAA=\n".repeat(100_000) },
+            "witness-ahead" => *answer = Witnessed::Has { size },
+            "witness-turns" => *answer = Witnessed::Has { size: 1 + u64::from(std::process::id() % 2) },
+            _ => {}
+        }
+    }
+    if attack == "witness-fewer" {
+        answers.pop();
+    }
 }
 
 /// The facts of the first job that this room ever stated, when the attack is to say them again.

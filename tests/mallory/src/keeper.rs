@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use artifact::frame::{self, FrameError};
+use artifact::key::Ed25519Key;
+use audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use audit::door::{Answer, Ask};
 use audit::keeper::Keeper;
+use audit::merkle::TreeHash;
 use hardening::menu::Room;
 use hardening::room::{Entered, Hello};
 
@@ -29,6 +32,10 @@ pub fn serve(entered: &Entered, attack: &str) -> Done {
     };
     let hello = Hello::new(Room::Keeper, entered, Some(keeper.vkey().to_string()));
     frame::send(&entered.channel, &hello)?;
+    // What it signed before: a checkpoint of nothing.
+    let key = Ed25519Key::from_seed(&fs::read(own.join("key"))?)?;
+    let nothing = Checkpoint { origin: ORIGIN.to_owned(), size: 0, root: TreeHash::empty() };
+    let older = SignedCheckpoint::sign(nothing, &key)?.note().to_owned();
     loop {
         let mut ask: Ask = match frame::receive(&entered.channel) {
             Err(FrameError::Closed) => return Ok(()),
@@ -53,6 +60,14 @@ pub fn serve(entered: &Entered, attack: &str) -> Done {
                 "fewer" => {
                     appended.receipts.pop();
                 }
+                _ => {}
+            }
+        }
+        if let Answer::Unwitnessed(asked) = &mut answer {
+            match attack {
+                // Bytes of its own, as far as they are a note's.
+                "whisper" => asked.checkpoint.push_str("— secret AAAAAAAA\n"),
+                "older" => asked.checkpoint = older.clone(),
                 _ => {}
             }
         }

@@ -72,7 +72,7 @@ fn cosignatures_stand_beside_the_logs_signature_until_the_log_grows() {
     let receipt: crate::receipt::Receipt = keeper.prove(&[2], 0).unwrap().receipts[0].parse().unwrap();
     assert_eq!(receipt.verify(&vkey, &rekor("fill 2")).unwrap(), opened);
     drop(keeper);
-    let mut keeper = house.open_witnessed().unwrap();
+    let keeper = house.open_witnessed().unwrap();
     assert_eq!(keeper.checkpoint(), &opened);
     assert_eq!(keeper.unwitnessed(&[]).unwrap().lacking.len(), 1);
     drop(keeper);
