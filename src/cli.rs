@@ -81,6 +81,9 @@ pub enum Command {
     /// The log.
     #[command(subcommand)]
     Log(Log),
+    /// What verifiers elsewhere are handed. Holds no secret.
+    #[command(subcommand)]
+    Trust(Trust),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -183,5 +186,29 @@ pub enum Log {
         /// A checkpoint that was kept: the log must begin with what it says.
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
+    },
+}
+
+/// What to hand to verifiers.
+#[derive(Debug, Subcommand)]
+pub enum Trust {
+    /// Print trust.toml for countersign-verify: the keys of keys.toml, and the names in signer.toml and compare.toml.
+    ///
+    /// Where the log can be read (log_source, for the currency of tags) and the registries are the verifier's own business:
+    /// add them there.
+    Show,
+    /// Write a Sigstore trusted_root.json with this log as the only one, for cosign and other stock verifiers.
+    ///
+    /// With it they check, offline, that a release's signature is in the log. It holds the log's key and no other.
+    #[command(after_help = "For whoever verifies, with the image key (image in keys.toml) as image.pub:\n\n  \
+                      countersign trust export --out trusted_root.json\n  \
+                      cosign verify --key image.pub --trusted-root trusted_root.json REPO@sha256:…\n  \
+                      cosign verify-attestation --key image.pub --trusted-root trusted_root.json \\\n    \
+                      --type slsaprovenance1 REPO@sha256:…\n\n\
+                      cosign takes the log only when its origin (keeper.toml) is a plain host name: log.example.org.")]
+    Export {
+        /// Where to write it. Default: standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 
 use artifact::durable;
+use artifact::failure::Failure;
 use audit::keys::HouseKeys;
 
 use crate::config::Config;
 use crate::launch;
+use crate::status::Status;
 
 /// The file's name in the folder of the configuration.
 pub const FILE: &str = "keys.toml";
@@ -44,6 +46,18 @@ pub enum KeysError {
         /// The file.
         path: String,
     },
+}
+
+/// The keys that the configuration in this folder pins.
+///
+/// # Errors
+/// No such file, or not its format: the caller's to mend.
+pub fn pinned(folder: &Path) -> Result<HouseKeys, Failure> {
+    let path = folder.join(FILE);
+    let usage = |e: String| Failure::never(Status::USAGE, e);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| usage(format!("{}: {e}. `countersign keys` writes it", path.display())))?;
+    text.parse().map_err(|e| usage(format!("{}: {e}", path.display())))
 }
 
 /// Starts each room once, and writes its key down or compares it with what is written.

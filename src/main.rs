@@ -18,6 +18,7 @@ mod stage;
 mod status;
 mod surroundings;
 mod timeline;
+mod trust;
 
 use std::path::Path;
 
@@ -58,6 +59,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
         Command::Log(Log::Prove { index, out }) => review::prove(places, *index, out).map_err(of),
         Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
+        Command::Trust(what) => trust::trust(places, what).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
             Ok(())
@@ -87,7 +89,10 @@ fn pin_keys(places: &Places) -> Result<(), Status> {
     let config = load(places)?;
     let path = places.config.join(keys::FILE);
     match keys::pin(&config, &places.config, &places.state) {
-        Ok(Pinned::Written) => println!("{}: written", path.display()),
+        Ok(Pinned::Written) => {
+            println!("{}: written", path.display());
+            trust::warn_of_origin(places).map_err(|failure| Status::of(&failure))?;
+        }
         Ok(Pinned::Same) => println!("{}: the rooms have these keys", path.display()),
         Err(KeysError::House(number)) => return Err(Status::from_number(number)),
         Err(e @ KeysError::Changed { .. }) => return Err(Status::say(Status::Halted, &e.to_string())),

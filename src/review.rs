@@ -43,11 +43,8 @@ fn read(places: &Places) -> Result<Read, Failure> {
 
 /// Where the log of a perimeter lies, and the keys that its configuration pins.
 fn place(places: &Places) -> Result<(PathBuf, HouseKeys), Failure> {
-    let path = places.config.join(keys::FILE);
+    let keys = keys::pinned(&places.config)?;
     let usage = |e: String| Failure::never(Status::USAGE, e);
-    let text = std::fs::read_to_string(&path)
-        .map_err(|e| usage(format!("{}: {e}. `countersign keys` writes it", path.display())))?;
-    let keys: HouseKeys = text.parse().map_err(|e| usage(format!("{}: {e}", path.display())))?;
     let folder = ledger::folder(&places.state);
     match (folder.try_exists(), places.state.try_exists()) {
         (Ok(false), Ok(false)) => {

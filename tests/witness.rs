@@ -136,7 +136,7 @@ fn a_release_carries_a_real_witnesss_word_that_everybody_verifies() {
     }
     let theirs = real::verify(&house.policy(), &house.checkpoint());
     let size = house.size();
-    assert!(theirs.stdout.starts_with(&format!("countersign.example/log {size}\nlite.example/w 20")), "{theirs:?}");
+    assert!(theirs.stdout.starts_with(&format!("log.countersign.example {size}\nlite.example/w 20")), "{theirs:?}");
     let json = house.scene.world.perimeter.verify_log().unwrap().json().unwrap();
     assert_eq!(json["witnessed"][0]["witness"], "lite");
     // With a tag a deployer's policy counts as well.

@@ -9,7 +9,7 @@ use crate::log_policy::LogPolicy;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeeperConfig {
-    /// The log's name, for good: it stands in every checkpoint. A URL without its scheme is customary.
+    /// The log's name, for good: it stands in every checkpoint. A host name: cosign takes no other.
     pub origin: String,
     /// The witnesses whose cosignatures are kept beside the log's own signature, and how many must be there: a policy of
     /// C2SP tlog-policy. The log need not be listed: its key is made later than this file.

@@ -182,7 +182,7 @@ impl Settings {
     }
 
     fn keeper(&self) -> String {
-        let mut file = "origin = \"countersign.example/log\"\n".to_owned();
+        let mut file = "origin = \"log.countersign.example\"\n".to_owned();
         if !self.witnesses.policy.is_empty() {
             let _ = writeln!(file, "policy = {}", quoted(&self.witnesses.policy));
         }

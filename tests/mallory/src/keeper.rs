@@ -15,7 +15,7 @@ use hardening::room::{Entered, Hello};
 use crate::{Done, noise};
 
 /// Its name for the log: what the demo configures.
-const ORIGIN: &str = "countersign.example/log";
+const ORIGIN: &str = "log.countersign.example";
 
 pub fn serve(entered: &Entered, attack: &str) -> Done {
     let log = entered.state.join("public/log");

@@ -156,7 +156,7 @@ fn spoil(
             let (tiles, own) = (std::path::Path::new("/tmp/tiles"), std::path::Path::new("/tmp/own"));
             std::fs::create_dir_all(tiles)?;
             std::fs::create_dir_all(own)?;
-            let mut log = Keeper::open(tiles, own, "countersign.example/log")?;
+            let mut log = Keeper::open(tiles, own, "log.countersign.example")?;
             let submission = audit::door::Submission::Body(newest.permit.clone().into());
             let appended = log.append(vec![submission], 0)?;
             ask.permit.salt.clone_from(&appended.salts[0]);
