@@ -10,6 +10,7 @@ mod doors;
 mod e2e;
 mod escape;
 mod hostile;
+mod judges;
 mod layers;
 mod nobody;
 mod page;
