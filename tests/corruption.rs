@@ -1,7 +1,7 @@
 //! Corruption: every byte of a small log and of a release changed, a seeded sample of a large one; files missing, swapped,
 //! cut, of another kind or from yesterday. It is found, and what is not looked at is said.
 
-pub(crate) mod forged;
+pub mod forged;
 mod large;
 mod log;
 mod open;
@@ -163,11 +163,11 @@ const THINGS: [Thing; 5] =
     [Thing::Folder, Thing::LinkToNothing, Thing::LinkToTheSame, Thing::LinkToADevice, Thing::Pipe];
 
 /// Numbers that look random and come again with the same seed (xorshift64*).
-struct Sample(u64);
+pub struct Sample(u64);
 
 impl Sample {
     /// Seeded by `COUNTERSIGN_SEED`, or by the clock; it is printed, so that a failure can be had again.
-    fn new(what: &str) -> Self {
+    pub fn new(what: &str) -> Self {
         let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
         let given = std::env::var("COUNTERSIGN_SEED").ok();
         let seed = given.map(|s| s.parse().expect("COUNTERSIGN_SEED is a number")).unwrap_or_else(clock);
@@ -175,14 +175,14 @@ impl Sample {
         Self(seed | 1)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
     }
 
-    fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         &list[self.below(list.len())]
     }
 }

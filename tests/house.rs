@@ -5,6 +5,7 @@ mod bombs;
 mod broken;
 mod corruption;
 mod crash;
+mod differential;
 mod disk;
 mod doors;
 mod e2e;

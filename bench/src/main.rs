@@ -1,18 +1,22 @@
 //! What the house costs. Each figure is a ratio against another tool on the same machine in the same run, because machines
 //! differ and drift: `make bench`.
 
+mod append;
 mod footprint;
 mod measure;
 mod packing;
+mod reading;
 mod sandbox;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use demo::trouble::Trouble;
 
-/// Measures packing, the sandbox, and what rooms and binaries weigh. Needs root, and buildah, umoci, pigz, tar and time.
+/// Measures packing, the log, the sandbox, and what rooms and binaries weigh. Needs root, Go, and buildah, umoci, pigz, tar and
+/// time.
 #[derive(Debug, Parser)]
 #[command(name = "countersign-bench", version, max_term_width = 110)]
 struct Cli {
@@ -28,6 +32,8 @@ struct Cli {
 enum What {
     /// The packer against buildah, umoci and GNU tar with pigz, on a base of 400 MB.
     Packing,
+    /// The log: durable appends against Tessera, and reading a log of a million entries.
+    Log,
     /// One start of the sandbox against the bare runtime.
     Sandbox,
     /// Memory of idle rooms, and sizes of binaries.
@@ -49,6 +55,7 @@ fn main() -> ExitCode {
     let done = match cli.what {
         None => all(cli.rounds),
         Some(What::Packing) => packing::measure(cli.rounds),
+        Some(What::Log) => log(cli.rounds),
         Some(What::Sandbox) => sandbox::measure(cli.rounds),
         Some(What::Footprint) => footprint::measure(),
         Some(What::Pack { tar, work, threads }) => packing::pack(&tar, &work, threads),
@@ -64,7 +71,16 @@ fn main() -> ExitCode {
 
 fn all(rounds: usize) -> Result<(), Trouble> {
     packing::measure(rounds)?;
+    log(rounds)?;
     footprint::measure()?;
     // Last: it leaves this process without a network.
     sandbox::measure(rounds)
+}
+
+/// How long writers write in one round.
+const WRITING: Duration = Duration::from_secs(3);
+
+fn log(rounds: usize) -> Result<(), Trouble> {
+    append::measure(rounds, WRITING)?;
+    reading::measure(rounds)
 }
