@@ -123,7 +123,7 @@ fn grow(size: u64, tiles: &Path, own: &Path) -> Result<HouseKeys, Trouble> {
 fn entry(index: u64) -> Result<(Vec<u8>, Option<Salted>), Trouble> {
     // As long as a signature's entry, and as a short body.
     let text = hex(Digest::of(&index.to_be_bytes()).raw()).repeat(10);
-    if index % REKOR == 0 {
+    if index.is_multiple_of(REKOR) {
         let leaf = format!(r#"{{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{{"text":"{text}"}}}}"#);
         return Ok((leaf.into_bytes(), None));
     }
