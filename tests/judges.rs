@@ -9,8 +9,11 @@ use artifact::digest::Base64;
 use artifact::key::{Ed25519Key, PublicKey};
 use artifact::layout::Layout;
 use artifact::oci::{self, Descriptor, Manifest};
+use audit::door::Submission;
+use audit::keeper::Keeper;
 use audit::keys::HouseKeys;
 use audit::note::Vkey;
+use audit::receipt::Receipt;
 use demo::command::{Ran, ran};
 use demo::registry::Registry;
 use serde_json::{Value, json};
@@ -301,4 +304,76 @@ fn the_trust_file_that_is_printed_is_what_a_verifier_needs() {
     // Where the log can be read, and the registries, are the verifier's own business.
     assert!(given.remove("log_source").is_some() && given.remove("registry").is_some());
     assert_eq!(shown, given);
+}
+
+/// The signature's bundle with a proof of another log, which has this name, and the root that is exported for that.
+fn logged_elsewhere(release: &Release, origin: &str) -> (Value, Ran) {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    for name in ["tiles", "own", "config"] {
+        fs::create_dir(place(name)).unwrap();
+    }
+    let mut bundle = release.bundle(SIGNATURE).clone();
+    let entry = bundle.pointer_mut("/verificationMaterial/tlogEntries/0").unwrap();
+    let leaf: Base64 = serde_json::from_value(entry["canonicalizedBody"].clone()).unwrap();
+    let mut keeper = Keeper::open(&place("tiles"), &place("own"), origin).unwrap();
+    let appended = keeper.append(vec![Submission::Raw(leaf)], 0).unwrap();
+    let receipt: Receipt = appended.receipts[0].parse().unwrap();
+    entry["logIndex"] = json!("0");
+    entry["logId"]["keyId"] = json!(Base64(keeper.vkey().log_id().to_vec()));
+    entry["inclusionProof"] = json!({
+        "logIndex": "0",
+        "treeSize": "1",
+        "rootHash": keeper.checkpoint().root().to_string(),
+        "hashes": receipt.proof,
+        "checkpoint": {"envelope": receipt.checkpoint},
+    });
+    let keys = HouseKeys { log: keeper.vkey().clone(), ..release.keys.clone() };
+    fs::write(place("config/keys.toml"), keys.to_string()).unwrap();
+    let mut export = Command::new(crate::binaries().join("countersign"));
+    (bundle, ran(export.arg("--config").arg(place("config")).args(["trust", "export"])).unwrap())
+}
+
+#[test]
+fn cosign_takes_no_proof_of_a_log_whose_origin_is_no_host_name_and_the_export_says_so() {
+    let release = Release::new();
+    let registry = Registry::start(release.path("registry")).unwrap();
+    for (n, (origin, host)) in [("other.example", true), ("other.example/log", false)].into_iter().enumerate() {
+        let (bundle, exported) = logged_elsewhere(&release, origin);
+        assert_eq!(exported.status, 0, "{}", exported.stderr);
+        assert_eq!(exported.stderr.contains("is no host name"), !host, "{}", exported.stderr);
+        let root = exported.json().unwrap();
+        for (name, judge) in JUDGES {
+            let said = judge(&release, &registry, n, &bundle, &root);
+            let takes = host || name != "cosign";
+            assert_eq!(said.status == 0, takes, "{name}, {origin}: {}", said.stderr);
+            assert!(takes || said.stderr.contains("unverified checkpoint signature"), "{}", said.stderr);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_exported_without_keys_or_into_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let trust = |arguments: &[&str]| {
+        let mut trust = Command::new(crate::binaries().join("countersign"));
+        ran(trust.arg("--config").arg(folder.path()).arg("trust").args(arguments)).unwrap()
+    };
+    for arguments in [&["export"][..], &["show"]] {
+        let refused = trust(arguments);
+        assert_eq!((refused.status, refused.stdout.as_str()), (2, ""));
+        assert!(refused.stderr.contains("`countersign keys` writes it"), "{}", refused.stderr);
+    }
+    let ed25519 = || Ed25519Key::generate().unwrap();
+    let keys = HouseKeys {
+        intake: ed25519().public(),
+        comparers: vec![ed25519().public()],
+        log: Vkey::new("log.example", &ed25519()).unwrap(),
+        image: artifact::key::P256Key::generate().unwrap().public(),
+    };
+    fs::write(folder.path().join("keys.toml"), keys.to_string()).unwrap();
+    let refused = trust(&["export", "--out", "/no/such/folder/root.json"]);
+    assert!(refused.status == 2 && refused.stderr.contains("/no/such/folder/root.json"), "{}", refused.stderr);
+    let refused = trust(&["show"]);
+    assert!(refused.status == 2 && refused.stderr.contains("signer.toml"), "{}", refused.stderr);
 }

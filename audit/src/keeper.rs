@@ -229,9 +229,8 @@ impl Keeper {
             .map_err(|e| Failure::halt("log-key", e))?;
 
         // Entries first, all of them durable; then what says that they are there, for us and for everyone.
-        self.store.write(batch).map_err(|e| unwritten(&self.tiles, &e))?;
-        put_checkpoint(&self.own, &checkpoint, &mut self.store)?;
-        put_checkpoint(&self.tiles, &checkpoint, &mut self.store)?;
+        let [own, published] = [&self.own, &self.tiles].map(|folder| checkpoint_in(folder, &checkpoint));
+        self.store.write_in_turn([batch, own, published]).map_err(|e| unwritten(&self.tiles, &e))?;
         self.witnesses.appended(checkpoint.clone());
         (self.edge, self.tail, self.checkpoint) = (edge, tail, checkpoint);
         // A reader at an older size takes the full file, or the pack. What stays behind is only in the way.
@@ -303,10 +302,13 @@ fn on_time(clock: &mut Clock, submission: &Submission) -> Result<(), Failure> {
 }
 
 fn put_checkpoint(folder: &Path, checkpoint: &SignedCheckpoint, store: &mut Store) -> Result<(), Failure> {
-    let path = folder.join(tile::CHECKPOINT);
+    store.write(checkpoint_in(folder, checkpoint)).map_err(|e| unwritten(&folder.join(tile::CHECKPOINT), &e))
+}
+
+fn checkpoint_in(folder: &Path, checkpoint: &SignedCheckpoint) -> Batch {
     let mut batch = Batch::default();
-    batch.put(path.clone(), checkpoint.note().as_bytes().to_vec());
-    store.write(batch).map_err(|e| unwritten(&path, &e))
+    batch.put(folder.join(tile::CHECKPOINT), checkpoint.note().as_bytes().to_vec());
+    batch
 }
 
 fn unwritten(path: &Path, cause: &io::Error) -> Failure {

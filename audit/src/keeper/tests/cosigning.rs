@@ -278,7 +278,8 @@ fn what_is_told_of_cosignatures_is_durable() {
     let steps = std::rc::Rc::clone(&renamed);
     let note = |step: Step<'_>| match step {
         Step::Rename(path) => Some(format!("rename {}", path.file_name().unwrap().display())),
-        Step::Sync(path) => Some(format!("sync {}", path.file_name().unwrap().display())),
+        Step::Sync([folder]) => Some(format!("sync {}", folder.file_name().unwrap().display())),
+        Step::Sync(folders) => panic!("{folders:?}"),
         _ => None,
     };
     faults::watch(Some(Box::new(move |step| steps.borrow_mut().extend(note(step)))));

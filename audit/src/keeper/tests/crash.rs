@@ -110,14 +110,27 @@ impl Disk {
         match step {
             Step::Write => {}
             Step::Rename(path) | Step::Create(path) => drop(self.pending.insert(path.to_owned())),
-            Step::Sync(folder) => {
-                let rooms = ["tiles", "own"].iter().any(|own| folder.starts_with(self.real.join(own)));
-                assert!(rooms, "{} is not the keeper's", folder.display());
-                let (now, later) = self.pending.iter().cloned().partition(|p| p.parent() == Some(folder));
-                self.pending = later;
-                persist(&self.real, &now, self.sure.folder.path());
+            // They come in any order: here in this one, and the power may go after each.
+            Step::Sync(folders) => {
+                for folder in folders {
+                    self.synced(folder);
+                    self.cut();
+                }
+                return;
             }
         }
+        self.cut();
+    }
+
+    fn synced(&mut self, folder: &Path) {
+        let rooms = ["tiles", "own"].iter().any(|own| folder.starts_with(self.real.join(own)));
+        assert!(rooms, "{} is not the keeper's", folder.display());
+        let (now, later) = self.pending.iter().cloned().partition(|p| p.parent() == Some(folder));
+        self.pending = later;
+        persist(&self.real, &now, self.sure.folder.path());
+    }
+
+    fn cut(&mut self) {
         // The power goes here. A disk may also have written some of what nobody asked it to.
         let some = self.sure.copy();
         let every_other = self.pending.iter().step_by(2).cloned().collect();
