@@ -78,6 +78,9 @@ pub enum Command {
         /// As for show.
         id: String,
     },
+    /// Write an order, a statement that people sign with their SSH keys.
+    #[command(subcommand)]
+    Order(crate::order::Ordered),
     /// The log.
     #[command(subcommand)]
     Log(Log),

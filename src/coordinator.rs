@@ -19,6 +19,7 @@ use crate::config::{self, Config, Witnesses};
 use crate::house::{House, Pass};
 use crate::keys;
 use crate::ledger::Ledger;
+use crate::orders;
 use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
 use crate::retention::{self, Limits};
@@ -89,7 +90,7 @@ fn once(house: &House, as_json: bool, project: &str, commit: &str) -> Result<Sta
     let mut ledger = Ledger::open(house, keys)?;
     surroundings::configuration(house, &mut ledger)?;
     let with = Pass { house, rules: &rules };
-    let mut worst = Status::Done;
+    let mut worst = orders::carry_out(&with, &mut ledger)?;
     let mut lines = Vec::new();
     for name in projects {
         match pass::project(&with, &mut ledger, name, commit.as_ref()) {
@@ -195,7 +196,11 @@ fn build(house: &House, source: &str, commit: Option<&str>) -> Result<(), Failur
     print(&product)
 }
 
-fn read_rules(path: &Path) -> Result<Rules, Failure> {
+/// Reads the rules.
+///
+/// # Errors
+/// Exit status 2: missing, or not rules.
+pub fn read_rules(path: &Path) -> Result<Rules, Failure> {
     let bytes = std::fs::read(path).map_err(|e| usage(format!("{}: {e}", path.display())))?;
     Rules::parse(&bytes).map_err(|e| usage(format!("{}: {e}", path.display())))
 }

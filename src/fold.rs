@@ -3,6 +3,7 @@
 //! That an entry is there says that somebody had it written down, not that it is true. What a room's signature must vouch
 //! for counts only with it (`sound.rs`); the rest is void, and changes nothing.
 
+mod people;
 mod sound;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ use audit::entry::{Attempt, Body, Facts, Kind as _, Opened, Permit, PromotionId,
 use audit::keys::HouseKeys;
 use audit::reader::{Content, Entry};
 use audit::released::Vouched;
+
+pub use people::People;
 
 /// The most entries under one permit: an attempt, four signatures, three leaves, three bundles, each made again a few times.
 const KEPT: usize = 64;
@@ -117,6 +120,7 @@ pub struct Fold {
     forgotten_facts: bool,
     configuration: BTreeMap<String, Digest>,
     posture: BTreeMap<String, serde_json::Value>,
+    people: People,
 }
 
 impl Fold {
@@ -132,7 +136,18 @@ impl Fold {
             forgotten_facts: false,
             configuration: BTreeMap::new(),
             posture: BTreeMap::new(),
+            people: People::default(),
         }
+    }
+
+    /// What people ordered, and what came of it.
+    pub fn people(&self) -> &People {
+        &self.people
+    }
+
+    /// The keeper has deleted what this entry says was forgotten.
+    pub fn deleted(&mut self, forgotten: u64) {
+        self.people.deleted(forgotten);
     }
 
     /// Entries that change nothing, and why: whoever had them written down was not this house's coordinator.
@@ -180,6 +195,7 @@ impl Fold {
             Content::Rekor(_) => self.apply_leaf(entry),
             Content::Forgotten(commitment) => {
                 self.forgotten_facts |= commitment.kind() == Facts::KIND;
+                self.people.gone(index, commitment.kind());
                 None
             }
             Content::Ours { body, .. } => {
@@ -208,6 +224,7 @@ impl Fold {
         if let Some(why) = self.fault(&body) {
             return Some(why);
         }
+        self.people.apply(entry.index, &body);
         if let Body::Opened(opened) = body {
             let id = opened.promotion;
             if !self.promotions.contains_key(&id) {
@@ -305,8 +322,8 @@ impl Promotion {
                 self.let_go();
             }
             Body::Failed(_) => self.failures += 1,
-            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) => {}
-            Body::Forgotten(_) | Body::Collected(_) => {}
+            Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Order(_) | Body::Configuration(_) => {}
+            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) => {}
         }
         None
     }

@@ -216,6 +216,20 @@ impl Ledger {
         }
     }
 
+    /// Has the keeper delete what an entry says was forgotten.
+    ///
+    /// # Errors
+    /// When it can't, or its own list of people says no.
+    pub fn forget(&mut self, forgotten: u64) -> Result<(), Failure> {
+        self.keeper.send(&Ask::Forget { forgotten })?;
+        match self.keeper.receive()? {
+            Answer::Forgotten => self.fold.deleted(forgotten),
+            Answer::Failed(failure) => return Err(failure),
+            _ => return Err(out_of_turn()),
+        }
+        Ok(())
+    }
+
     /// Ends a promotion with policy's reasons.
     ///
     /// # Errors

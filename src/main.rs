@@ -10,6 +10,8 @@ mod init;
 mod keys;
 mod launch;
 mod ledger;
+mod order;
+mod orders;
 mod pass;
 mod pipeline;
 mod retention;
@@ -55,6 +57,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Status => review::status(places).map_err(of),
         Command::Show { id } => review::show(places, id).map_err(of),
         Command::Explain { id } => review::explain(places, id).map_err(of),
+        Command::Order(order) => order::write(places, order).map_err(of),
         Command::Log(Log::List(filter)) => review::list(places, filter).map_err(of),
         Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
         Command::Log(Log::Prove { index, out }) => review::prove(places, *index, out).map_err(of),

@@ -60,6 +60,14 @@ fn place(places: &Places) -> Result<(PathBuf, HouseKeys), Failure> {
     }
 }
 
+/// Whether something can be ordered, by what the log says now.
+///
+/// # Errors
+/// Why it can't; or a log that is not what was recorded.
+pub fn may(places: &Places, action: &policy::order::Action) -> Result<(), Failure> {
+    read(places)?.fold.may(action).map_err(|why| Failure::never("order-target", why))
+}
+
 fn open(folder: &Path, keys: &HouseKeys) -> Result<Read, Failure> {
     let (log, entries) = Log::open(folder, &keys.log)?;
     let mut fold = Fold::new(keys);

@@ -257,3 +257,15 @@ pub fn lose(scene: &Scene, binary: &str) -> bool {
     });
     lost
 }
+
+/// One pass, in which a binary is killed at this call of its own, counted from zero. Whether it got there.
+pub fn disturb(scene: &Scene, binary: &str, which: usize) -> bool {
+    let (mut count, mut struck) = (0, false);
+    tracer::run(&scene.world.perimeter.command(&["once"]), scene.world.perimeter.state(), &mut |call| {
+        let now = !struck && call.binary == binary && count == which;
+        count += usize::from(call.binary == binary);
+        struck |= now;
+        now.then_some(Fate::Killed)
+    });
+    struck
+}

@@ -14,6 +14,7 @@ mod hostile;
 mod judges;
 mod layers;
 mod nobody;
+mod orders;
 mod page;
 mod peers;
 mod random;

@@ -1,6 +1,7 @@
 //! `keeper.toml`.
 
 use artifact::settings::{self, SettingsError};
+use policy::OrderRules;
 use serde::Deserialize;
 
 use crate::log_policy::LogPolicy;
@@ -15,6 +16,9 @@ pub struct KeeperConfig {
     /// C2SP tlog-policy. The log need not be listed: its key is made later than this file.
     #[serde(default)]
     pub policy: Option<LogPolicy>,
+    /// Who may order that a body be deleted: the keeper's own copy, so that who leads a pass can't. `None`: nobody may.
+    #[serde(default)]
+    pub orders: Option<OrderRules>,
 }
 
 impl KeeperConfig {

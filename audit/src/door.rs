@@ -46,6 +46,11 @@ pub enum Ask {
         /// What the witnesses answered.
         answers: Vec<Signed>,
     },
+    /// Delete the bodies that an entry says were forgotten, with their salts. Done again, it does nothing.
+    Forget {
+        /// The index of the entry `forgotten`.
+        forgotten: u64,
+    },
 }
 
 /// How much of the log a witness says that it has seen.
@@ -94,6 +99,8 @@ pub enum Answer {
     Unwitnessed(Unwitnessed),
     /// To [`Ask::Cosign`].
     Cosigned(Kept),
+    /// To [`Ask::Forget`]: none of the bodies is there any more.
+    Forgotten,
     /// It could not be done. When a write failed, or the log is not what was recorded, the keeper ends.
     Failed(Failure),
 }

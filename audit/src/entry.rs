@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 mod kinds;
 
 pub use kinds::{
-    Attempt, Body, Bundle, Collected, Configuration, Facts, Failed, Forgotten, Halted, Kind, Opened, Permit, Posture,
-    Rebuild, Refusal, Release, Signature,
+    Attempt, Body, Bundle, Collected, Configuration, Facts, Failed, Forgotten, Halted, Kind, Opened, Order,
+    OrderSignature, Permit, Posture, Rebuild, Refusal, Release, Revocation, Signature,
 };
 
 /// The most bytes of a body: facts with every piece of evidence as received are some hundreds of kilobytes.
@@ -73,6 +73,17 @@ pub struct Reason {
     pub message: String,
 }
 
+impl Order {
+    /// The order, if its signatures are over its statement. Whose keys they are was asked when it was recorded.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn sound(&self) -> Result<policy::Order, policy::order::OrderError> {
+        let signatures = self.signatures.iter().map(|s| (s.principal.as_str(), &s.signature.0[..]));
+        policy::order::sound(&self.statement.0, signatures)
+    }
+}
+
 impl Body {
     /// The bytes that are hashed and kept.
     ///
@@ -106,9 +117,8 @@ impl Body {
             Self::Signature(b) => Some(b.promotion),
             Self::Bundle(b) => Some(b.promotion),
             Self::Release(b) => Some(b.promotion),
-            Self::Posture(_) | Self::Halted(_) | Self::Configuration(_) | Self::Forgotten(_) | Self::Collected(_) => {
-                None
-            }
+            Self::Posture(_) | Self::Halted(_) | Self::Order(_) | Self::Configuration(_) => None,
+            Self::Forgotten(_) | Self::Collected(_) | Self::Revocation(_) => None,
         }
     }
 
@@ -136,6 +146,8 @@ impl Body {
             Self::Configuration(b) => b.at,
             Self::Forgotten(b) => b.at,
             Self::Collected(b) => b.at,
+            Self::Order(b) => b.at,
+            Self::Revocation(b) => b.at,
         }
     }
 }
@@ -193,7 +205,8 @@ mod tests {
     #[test]
     fn the_numbers_of_the_kinds_stay() {
         let names: Vec<_> = (0..=31).filter_map(Body::name_of).collect();
-        let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted configuration forgotten collected";
+        let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted order \
+                        configuration forgotten collected revocation";
         assert_eq!(names.join(" "), expected);
         assert_eq!((Body::name_of(0), Body::name_of(1), Body::name_of(12)), (None, Some("opened"), Some("halted")));
         assert_eq!((Body::from(opened()).kind(), Opened::KIND, Release::KIND), (1, 1, 10));

@@ -31,8 +31,10 @@ use crate::reader::{Log, LogError};
 use crate::store::{self, Batch, Store};
 use crate::tile;
 use crate::tiles;
+use policy::OrderRules;
 use witnessed::Witnesses;
 
+mod forget;
 mod start;
 mod tail;
 mod witnessed;
@@ -53,6 +55,8 @@ pub struct Keeper {
     edge: Edge,
     clock: Clock,
     tail: Tail,
+    /// Who may order that a body be deleted.
+    orders: Option<OrderRules>,
     /// A write failed: what is on the disk is known only after it was read again.
     lost: bool,
     _lock: File,
@@ -85,7 +89,27 @@ impl Keeper {
         tail::tidy(tiles, edge.size())?;
         let tail = Tail::read(tiles, &edge)?;
         let (tiles, own) = (tiles.to_owned(), own.to_owned());
-        Ok(Self { tiles, own, key, vkey, store, checkpoint, witnesses, edge, clock, tail, lost: false, _lock: lock })
+        let (tiles, own) = (tiles, own);
+        Ok(Self {
+            tiles,
+            own,
+            key,
+            vkey,
+            store,
+            checkpoint,
+            witnesses,
+            edge,
+            clock,
+            tail,
+            orders: None,
+            lost: false,
+            _lock: lock,
+        })
+    }
+
+    /// The same keeper, which deletes what these people order.
+    pub fn ordered_by(self, orders: Option<OrderRules>) -> Self {
+        Self { orders, ..self }
     }
 
     /// The key that verifies this log.
@@ -105,6 +129,7 @@ impl Keeper {
             Ask::Prove { indexes, since } => self.prove(&indexes, since).map(Answer::Proved),
             Ask::Unwitnessed { known } => self.unwitnessed(&known).map(Answer::Unwitnessed),
             Ask::Cosign { answers } => self.cosign(&answers).map(Answer::Cosigned),
+            Ask::Forget { forgotten } => self.forget(forgotten).map(|()| Answer::Forgotten),
         };
         answer.unwrap_or_else(Answer::Failed)
     }

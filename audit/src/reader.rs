@@ -275,6 +275,17 @@ impl Log {
     }
 }
 
+/// One entry of a log that was verified at this size.
+pub(crate) fn entry(folder: &Path, size: u64, index: u64) -> Result<Content, LogError> {
+    if index >= size {
+        return Err(LogError::Range { size, asked: index });
+    }
+    let tiles = Tiles::new(folder, size);
+    let (n, at) = (index / tile::WIDTH as u64, (index % tile::WIDTH as u64) as usize);
+    let (_, found) = Bundle::read(&tiles, n)?.entries.swap_remove(at);
+    found.content(&tiles, index)
+}
+
 /// The folder's own checkpoint, which its log has signed.
 pub(crate) fn latest(folder: &Path, log: &Vkey) -> Result<SignedCheckpoint, LogError> {
     let path = folder.join(tile::CHECKPOINT);

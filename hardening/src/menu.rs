@@ -68,7 +68,7 @@ const COORDINATOR: Fare = Fare {
     uid_offset: 0,
     network: false,
     stores: &[reads("log/tiles"), own("coordinator/own")],
-    // It reads three of them, and records all: what changed, and when.
+    // It reads three of them, and records all: what changed, and when. None holds a secret.
     config: &[
         "countersign.toml",
         "rules.toml",

@@ -15,6 +15,8 @@ use crate::address::Address;
 #[serde(deny_unknown_fields)]
 pub struct IntakeConfig {
     #[serde(default)]
+    orders: Option<PathBuf>,
+    #[serde(default)]
     project: Vec<Project>,
     #[serde(default)]
     ssh: Option<Ssh>,
@@ -114,6 +116,11 @@ impl IntakeConfig {
         self.witness.iter().find(|w| w.vkey.to_string() == vkey)
     }
 
+    /// The folder of people's orders.
+    pub(crate) fn orders(&self) -> Option<&Path> {
+        self.orders.as_deref()
+    }
+
     /// The registries that may be contacted.
     pub(crate) fn hosts(&self) -> &Hosts {
         &self.registry
@@ -148,6 +155,7 @@ impl IntakeConfig {
         paths.extend(self.ssh.iter().flat_map(|ssh| [ssh.key.clone(), ssh.known_hosts.clone()]));
         paths.extend(self.https_ca().map(Path::to_owned));
         paths.extend(self.witness.iter().filter_map(|w| w.ca.clone()));
+        paths.extend(self.orders.clone());
         paths.sort();
         paths.dedup();
         paths
@@ -172,6 +180,9 @@ impl IntakeConfig {
             if by_ssh && self.ssh.is_none() {
                 return fault("ssh:// needs the table [ssh] with key and known_hosts");
             }
+        }
+        if let Some(folder) = self.orders().filter(|folder| !folder.is_absolute()) {
+            return Err(format!("orders: {}: an absolute path is expected", folder.display()));
         }
         for (at, witness) in self.witness.iter().enumerate() {
             let fault = |why: &str| Err(format!("witness {}: {why}", witness.vkey.name()));
@@ -237,6 +248,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"
+orders = "/srv/orders"
 [[project]]
 name = "hello"
 source = "ssh://git@forge.example/hello.git"
@@ -274,6 +286,7 @@ ca = "/etc/x/w.pem"
             "/srv/evidence/hello",
             "/srv/evidence.git",
             "/srv/git/lib.git",
+            "/srv/orders",
         ];
         assert_eq!(config.outside(), paths.map(PathBuf::from));
         assert!(config.ssh_command().unwrap().contains("StrictHostKeyChecking=yes"));
@@ -287,6 +300,7 @@ ca = "/etc/x/w.pem"
             ("[registry.\"127.0.0.1:5000\"]", "[registry.\"127.0.0.1:5001\"]"),
             ("[\"file:///srv/evidence/hello\", \"git+file:///srv/evidence.git\"]", "[]"),
             ("\"file:///srv/evidence/hello\"", "\"https://h/x\""),
+            ("\"/srv/orders\"", "\"orders\""),
             ("\"/etc/x/ca.pem\"", "\"ca.pem\""),
             ("key = \"/etc/x/id\"", "key = \"/etc/x/id; rm\""),
             ("[ssh]\nkey = \"/etc/x/id\"\nknown_hosts = \"/etc/x/known_hosts\"\n", ""),

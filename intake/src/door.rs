@@ -64,6 +64,8 @@ pub enum Ask {
         /// 1 to [`WITNESSES`].
         requests: Vec<ToWitness>,
     },
+    /// Carry the orders of people that lie in their folder.
+    Orders,
 }
 
 /// The most witnesses at once; as many as a policy of the log has.
@@ -100,6 +102,18 @@ pub enum Witnessed {
         /// Which witness, and why.
         why: String,
     },
+}
+
+/// An order as it lies in its folder. What it is worth, intake can't say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PulledOrder {
+    /// The name of its file, for people.
+    pub name: String,
+    /// The statement, verbatim.
+    pub statement: Base64,
+    /// The signature files, verbatim; in place of one that can't be read a word on why.
+    pub signatures: Vec<Base64>,
 }
 
 /// What intake answers after its Hello.
@@ -157,6 +171,13 @@ pub enum Answer {
     Witnessed {
         /// An answer for each.
         answers: Vec<Witnessed>,
+    },
+    /// To [`Ask::Orders`].
+    Orders {
+        /// What lies there, by name.
+        orders: Vec<PulledOrder>,
+        /// What can't be used: which, and why.
+        unusable: Vec<String>,
     },
     /// It could not be done.
     Failed(Failure),

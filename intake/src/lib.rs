@@ -26,6 +26,8 @@ mod mirror;
 #[cfg(feature = "room")]
 mod objects;
 #[cfg(feature = "room")]
+mod orders;
+#[cfg(feature = "room")]
 mod prepare;
 #[cfg(feature = "room")]
 mod process;

@@ -21,6 +21,7 @@ use crate::door::{Answer, Ask};
 use crate::evidence::{self, Evidence};
 use crate::memory::Memory;
 use crate::mirror::{self, Mirror};
+use crate::orders;
 use crate::room::{IntakeRoom, rules, usage};
 use crate::source::{Allowed, Source, gather_source, recipe_of};
 use crate::{bases, candidate};
@@ -66,6 +67,13 @@ impl IntakeRoom {
             Ask::Collect { dossiers, candidates, remove } => self.collect(&dossiers, &candidates, remove),
             Ask::Seal { source, commit } => self.seal(&source, commit, say).await,
             Ask::Witness { requests } => self.witness(&requests).await,
+            Ask::Orders => match self.config.orders() {
+                Some(folder) => orders::read(folder),
+                None => Err(Failure::later(
+                    "orders-unlisted",
+                    "rules.toml has [orders], and intake.toml names no folder of orders",
+                )),
+            },
         };
         answered.unwrap_or_else(Answer::Failed)
     }

@@ -7,6 +7,7 @@ pub mod allowed_signers;
 pub mod case;
 pub mod decision;
 mod judge;
+pub mod order;
 pub mod rules;
 pub mod source;
 
@@ -14,4 +15,5 @@ pub use allowed_signers::AllowedSigners;
 pub use case::{Attested, Case};
 pub use decision::{Code, Decision, Permit, Reason, Refusal};
 pub use judge::{decide, unready};
+pub use order::{Order, OrderRules};
 pub use rules::{ProjectRules, Rules};

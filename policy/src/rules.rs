@@ -9,6 +9,7 @@ use artifact::{CommitId, Digest};
 use serde::{Deserialize, Deserializer};
 
 use crate::allowed_signers::AllowedSigners;
+use crate::order::OrderRules;
 
 /// The most bytes of a file of rules.
 pub const LIMIT: usize = 1 << 20;
@@ -25,6 +26,9 @@ pub enum RulesError {
     /// Not rules. The text names line and column.
     #[error("rules: {0}")]
     Toml(#[from] SettingsError),
+    /// Rules for orders that can't be meant.
+    #[error("rules: orders: {0}")]
+    Orders(&'static str),
     /// Rules that can't be meant.
     #[error("rules: project {project}: {why}")]
     Content {
@@ -40,6 +44,7 @@ pub enum RulesError {
 pub struct Rules {
     digest: Digest,
     projects: Vec<ProjectRules>,
+    orders: Option<OrderRules>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +53,8 @@ struct File {
     version: u32,
     #[serde(default)]
     project: Vec<ProjectRules>,
+    #[serde(default)]
+    orders: Option<OrderRules>,
 }
 
 /// The rules of one project.
@@ -180,12 +187,18 @@ impl Rules {
             }
             project.check().map_err(|why| fault(project.name.as_str(), why))?;
         }
-        Ok(Self { digest: Digest::of(bytes), projects: file.project })
+        file.orders.as_ref().map_or(Ok(()), OrderRules::check).map_err(RulesError::Orders)?;
+        Ok(Self { digest: Digest::of(bytes), projects: file.project, orders: file.orders })
     }
 
     /// The digest of the bytes that were read.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Who may order what; `None`: nobody may order anything.
+    pub fn orders(&self) -> Option<&OrderRules> {
+        self.orders.as_ref()
     }
 
     /// The rules of one project.

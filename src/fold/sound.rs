@@ -20,8 +20,11 @@ const STATEMENTS: usize = 16;
 impl Fold {
     /// Why an entry that says this would be void; `None`: it counts.
     pub fn fault(&self, body: &Body) -> Fault {
-        if let Body::Opened(opened) = body {
-            return opened_fault(opened);
+        match body {
+            Body::Opened(opened) => return opened_fault(opened),
+            Body::Order(order) => return self.order_fault(order),
+            Body::Forgotten(_) | Body::Revocation(_) => return self.people().effect_fault(body),
+            _ => {}
         }
         if let Body::Configuration(said) = body {
             return (Digest::of(said.text.as_bytes()) != said.digest).then_some("a text that has another digest");
@@ -37,8 +40,8 @@ impl Fold {
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
             Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
-            Body::Posture(_) | Body::Halted(_) | Body::Configuration(_) => None,
-            Body::Forgotten(_) | Body::Collected(_) => None,
+            Body::Posture(_) | Body::Halted(_) | Body::Order(_) | Body::Configuration(_) => None,
+            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) => None,
         }
     }
 
@@ -79,6 +82,9 @@ impl Fold {
             && terms.lane == opened.lane
             && terms.digest == rebuild.rebuild
             && terms.comparisons == [Digest::of(&rebuild.comparison.0)];
+        if self.people().revocation(&terms.digest).is_some() {
+            return Some("a permit of an image that was revoked");
+        }
         match (of_facts, ours) {
             (false, _) => Some("a permit without its facts"),
             (_, false) => Some("a permit of something else"),

@@ -29,6 +29,8 @@ struct Row<'a> {
     since: Moment,
     digest: Option<Digest>,
     reasons: Vec<&'a str>,
+    /// The image was revoked since.
+    revoked: bool,
 }
 
 /// Prints every promotion, the newest first.
@@ -50,6 +52,7 @@ pub fn status(places: &Places) -> Result<(), Failure> {
             since: p.release.as_ref().map(|r| r.at).or(p.refusal.as_ref().map(|r| r.at)).unwrap_or(p.opened.at),
             digest: p.release.as_ref().map(|r| r.digest),
             reasons: p.refusal.iter().flat_map(|r| &r.reasons).map(|r| r.code.as_str()).collect(),
+            revoked: p.release.as_ref().is_some_and(|r| read.fold.people().revocation(&r.digest).is_some()),
         })
         .collect();
     if places.json {
@@ -60,6 +63,7 @@ pub fn status(places: &Places) -> Result<(), Failure> {
     }
     for row in &rows {
         let last = row.digest.map(|d| short(&d)).unwrap_or_else(|| printable(&row.reasons.join(", ")));
+        let last = if row.revoked { format!("{last}  REVOKED") } else { last };
         println!(
             "{}  {:<9} {:<16} {:.12}  {:.12}  {last}",
             row.since,

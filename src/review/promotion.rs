@@ -32,7 +32,17 @@ struct Shown<'a> {
     /// An entry is older than the one before it.
     clock_went_back: bool,
     people: Vec<String>,
+    /// Since when and why the image is refused.
+    revoked: Option<Revoked<'a>>,
     log: Checked,
+}
+
+/// That its image was revoked.
+#[derive(Debug, Serialize)]
+struct Revoked<'a> {
+    index: u64,
+    at: Moment,
+    reason: &'a str,
 }
 
 /// One entry of its history.
@@ -69,6 +79,9 @@ pub fn show(places: &Places, id: &str) -> Result<(), Failure> {
     if let (Some(repository), Some(digest)) = (&shown.repository, &shown.digest) {
         println!("image      {repository}@{digest}");
         println!("tags       {}", shown.tags.join(", "));
+    }
+    if let Some(revoked) = &shown.revoked {
+        println!("REVOKED    by entry {} at {}: {}", revoked.index, revoked.at, printable(revoked.reason));
     }
     if !shown.people.is_empty() {
         println!("people     {}", printable(&shown.people.join(", ")));
@@ -134,6 +147,11 @@ fn shown<'a>(read: &'a Read, promotion: &'a Promotion) -> Shown<'a> {
         seconds: history.first().zip(history.last()).map_or(0, |(first, last)| last.at.seconds_since(first.at)),
         clock_went_back: history.windows(2).any(|pair| pair[1].at < pair[0].at),
         people,
+        revoked: release.and_then(|r| read.fold.people().revocation(&r.digest)).map(|(index, says)| Revoked {
+            index,
+            at: says.at,
+            reason: &says.reason,
+        }),
         history,
         log: Checked { size: read.log.checkpoint().size(), root: read.log.checkpoint().root().to_string() },
     }
@@ -200,5 +218,13 @@ pub(super) fn what(body: &Body) -> String {
             format!("{blobs} blobs, {bytes} bytes of promotions that ended before {}", b.before)
         }
         Body::Forgotten(b) => format!("{} bodies were deleted by the order of entry {}", b.indexes.len(), b.order),
+        Body::Order(b) => match b.sound() {
+            Ok(says) => {
+                let people: Vec<_> = b.signatures.iter().map(|s| s.principal.as_str()).collect();
+                format!("{} by {}: {}", says.action.name(), people.join(", "), says.reason)
+            }
+            Err(e) => e.to_string(),
+        },
+        Body::Revocation(b) => format!("{}: {}", b.digest, b.reason),
     }
 }

@@ -34,6 +34,7 @@ pub fn decide(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<
     prepare::restate(pass, ledger, id)?;
     let promotion = ledger.promotion(id)?;
     let (Some(entry), Some(rebuild)) = (&promotion.facts, &promotion.rebuild) else { return Err(missing("facts")) };
+    unrevoked(ledger, &rebuild.rebuild)?;
     let facts = facts_of(ledger, &entry.envelope.0)?;
     let signed = Signed::<Comparison>::open(&rebuild.comparison.0, &ledger.keys().comparers)
         .map_err(|e| Failure::halt("comparison-not-signed", e))?;
@@ -49,6 +50,21 @@ pub fn decide(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<
             Ok(())
         }
         Decision::Refusal(refusal) => ledger.refuse(id, written(refusal.reasons)),
+    }
+}
+
+/// That an image was not revoked.
+///
+/// # Errors
+/// It was: it is not released again.
+pub fn unrevoked(ledger: &Ledger, digest: &Digest) -> Result<(), Failure> {
+    match ledger.fold().people().revocation(digest) {
+        None => Ok(()),
+        Some((index, says)) => {
+            let text =
+                format!("{digest} was revoked by entry {index} of the log ({}): it is not released again", says.reason);
+            Err(Failure::never("revoked", text))
+        }
     }
 }
 

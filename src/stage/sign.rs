@@ -21,6 +21,9 @@ const BROKEN: &str = "rebuild-broken";
 /// # Errors
 /// When it can't, or the log can't be written. What it recorded stays, and is used again.
 pub fn sign(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<(), Failure> {
+    if let Some(permit) = &ledger.promotion(id)?.permit {
+        stage::decide::unrevoked(ledger, &permit.terms.digest)?;
+    }
     let mut signer = pass.house.room(Room::Signer)?;
     signer.send(&Ask::State)?;
     let seen = match signer.receive()? {

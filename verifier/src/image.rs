@@ -58,7 +58,10 @@ pub async fn verify(
     }
     match tag {
         Some(named) => check_currency(&mut report, named, digest, trust, &proofs),
-        None => report.not_checked.push("currency: a digest says nothing of what is current; name a tag".to_owned()),
+        None => {
+            report.not_checked.push("currency: a digest says nothing of what is current; name a tag".to_owned());
+            check_revocation(&mut report, digest, trust, &proofs);
+        }
     }
     report.conclude();
     report
@@ -189,11 +192,15 @@ fn check_currency(
     trust: &Trust,
     proofs: &[SignedCheckpoint],
 ) {
-    let outcome = match trust.log_folder() {
-        Ok(Some(folder)) => currency::current(&folder, trust, (repository, tag), proofs),
+    let said = match trust.log_folder() {
+        Ok(Some(folder)) => currency::read(&folder, trust, proofs),
         Ok(None) => Err("the trust file names no log_source: add it, or name the image by its digest".to_owned()),
         Err(e) => Err(e),
     };
+    if let Some(why) = said.as_ref().ok().and_then(|said| said.revoked(digest)) {
+        report.check("revoked", Err(why.to_owned()));
+    }
+    let outcome = said.and_then(|said| Ok((said.named((repository, tag))?, said.size())));
     report.check(
         "currency",
         outcome.and_then(|(named, size)| match named == *digest {
@@ -204,4 +211,20 @@ fn check_currency(
     report
         .not_checked
         .push("that the log is the newest there is: compare its checkpoint with one that you kept".to_owned());
+}
+
+/// By its digest an image verifies without a log; where there is one, it is asked whether the image was revoked.
+fn check_revocation(report: &mut Report, digest: &Digest, trust: &Trust, proofs: &[SignedCheckpoint]) {
+    let said = match trust.log_folder() {
+        Ok(Some(folder)) => currency::read(&folder, trust, proofs),
+        Ok(None) => Err("the trust file names no log_source".to_owned()),
+        Err(e) => Err(e),
+    };
+    match said {
+        Ok(said) => match said.revoked(digest) {
+            Some(why) => report.check("revoked", Err(why.to_owned())),
+            None => report.not_checked.push(format!("revocation after the {} entries of the log here", said.size())),
+        },
+        Err(e) => report.not_checked.push(format!("revocation: {e}")),
+    }
 }

@@ -50,6 +50,8 @@ fn open(entered: &Entered) -> Result<Keeper, Failure> {
     let wrong = |cause: &dyn std::fmt::Display| Failure::never("keeper-config", format!("{}: {cause}", path.display()));
     let text = std::fs::read_to_string(&path).map_err(|e| wrong(&e))?;
     let config = KeeperConfig::parse(&text).map_err(|e| wrong(&e))?;
+    config.orders.as_ref().map_or(Ok(()), |o| o.check()).map_err(|e| wrong(&format!("orders: {e}")))?;
     let log = entered.state.join("public/log");
-    Keeper::open_witnessed(&log.join("tiles"), &log.join("own"), &config.origin, config.policy)
+    Ok(Keeper::open_witnessed(&log.join("tiles"), &log.join("own"), &config.origin, config.policy)?
+        .ordered_by(config.orders))
 }

@@ -277,6 +277,17 @@ kinds! {
         at: Moment,
     }
 
+    13 "order"
+    /// People ordered something: an order that counts, used up by this entry.
+    Order {
+        /// The statement, verbatim.
+        statement: Base64,
+        /// Who signed it, each with another key.
+        signatures: Vec<OrderSignature>,
+        /// When it was taken up.
+        at: Moment,
+    }
+
     14 "configuration"
     /// A file of the configuration was another in this pass than in the one before. Who changed it is not known.
     Configuration {
@@ -317,4 +328,27 @@ kinds! {
         /// When.
         at: Moment,
     }
+
+    17 "revocation"
+    /// An image is refused from now on.
+    Revocation {
+        /// Its manifest.
+        digest: Digest,
+        /// The index of the order's entry.
+        order: u64,
+        /// Why, as the order says.
+        reason: String,
+        /// When.
+        at: Moment,
+    }
+}
+
+/// A person's signature of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderSignature {
+    /// Who, as `allowed_signers` of that day says.
+    pub principal: String,
+    /// The SSHSIG file, verbatim.
+    pub signature: Base64,
 }

@@ -12,6 +12,7 @@ use crate::recorded::{LastSeen, Proven};
 
 mod cosigning;
 mod crash;
+pub(crate) mod forget;
 
 const ORIGIN: &str = "a.example/log";
 

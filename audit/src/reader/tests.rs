@@ -80,7 +80,7 @@ fn every_body_counts() {
     Log::open(&folder, &vkey).unwrap();
 }
 
-/// A log whose entry 0 is of this kind, with 300 entries after it, and a last one that says entry 0 was forgotten.
+/// A log whose entry 0 is of this kind, with 300 entries after it, an order, and a last one that says entry 0 was forgotten.
 fn forgetting(first: Body) -> (House, Vkey) {
     use crate::door::Submission;
     use crate::entry::Forgotten;
@@ -91,7 +91,9 @@ fn forgetting(first: Body) -> (House, Vkey) {
         keeper.append(some(50, "x"), 0).unwrap();
     }
     let at = artifact::Moment::from_unix(1).unwrap();
-    keeper.append(vec![Submission::Body(Forgotten { order: 7, indexes: vec![0], at }.into())], 0).unwrap();
+    let order = Submission::Body(crate::keeper::tests::forget::order(vec![0], &[1]));
+    let forgotten = Submission::Body(Forgotten { order: 301, indexes: vec![0], at }.into());
+    keeper.append(vec![order, forgotten], 0).unwrap();
     (house, keeper.vkey().clone())
 }
 
@@ -112,17 +114,29 @@ fn a_body_may_be_gone_when_a_later_entry_says_so_and_only_then() {
     let receipt = Log::open(&folder, &vkey).unwrap().0.prover().prove(0).unwrap();
     empty(&folder, 0);
     let verified = verify::whole(&folder, &vkey, None).unwrap();
-    assert_eq!((verified.forgotten, verified.size), (1, 302));
+    assert_eq!((verified.forgotten, verified.size), (1, 303));
     assert!(verified.not_checked.iter().any(|line| line.contains("forgotten")), "{:?}", verified.not_checked);
     let (_, entries) = Log::open(&folder, &vkey).unwrap();
     assert!(matches!(entries[0].content, Content::Forgotten(_)));
     receipt.verify(&vkey, &entries[0].leaf()).unwrap();
     // The keeper goes on with it.
-    drop(house.open().unwrap().append(some(1, "on"), 302).unwrap());
+    drop(house.open().unwrap().append(some(1, "on"), 303).unwrap());
 
     empty(&folder, 1);
     let error = Log::open(&folder, &vkey).unwrap_err().to_string();
     assert!(error.contains("the body of entry 1), and no later entry says"), "{error}");
+
+    // An entry that nobody ordered accounts for nothing.
+    let (house, vkey) = log();
+    let at = artifact::Moment::from_unix(1).unwrap();
+    let forgotten = crate::entry::Forgotten { order: 1, indexes: vec![0], at };
+    house.open().unwrap().append(vec![crate::door::Submission::Body(forgotten.into())], 0).unwrap();
+    empty(&house.tiles(), 0);
+    let error = Log::open(&house.tiles(), &vkey).unwrap_err().to_string();
+    assert!(
+        error.contains("the body of entry 0), and no later entry says that it was forgotten by an order"),
+        "{error}"
+    );
 
     // What is decided, signed or released never goes, whatever an entry says.
     let at = artifact::Moment::from_unix(1).unwrap();
@@ -150,7 +164,7 @@ fn a_reader_that_meets_a_body_being_forgotten_reads_again_and_one_that_is_gone_i
             false => Log::fold_at(&folder, checkpoint, 0, |count, _| *count += 1).map(|(_, count)| count),
         }
     });
-    assert_eq!((read.unwrap(), sizes), (303, vec![302, 303]));
+    assert_eq!((read.unwrap(), sizes), (304, vec![303, 304]));
     let always = settled(&folder, &vkey, |_| Err::<(), _>(LogError::Range { size: 0, asked: 0 }));
     assert!(always.is_err());
 }

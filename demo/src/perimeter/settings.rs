@@ -135,6 +135,8 @@ pub struct Settings {
     pub builder: String,
     /// The log's witnesses.
     pub witnesses: Witnesses,
+    /// Who may order what, and where orders lie.
+    pub orders: Option<Orders>,
 }
 
 /// The log's witnesses.
@@ -146,6 +148,28 @@ pub struct Witnesses {
     pub asked: Vec<(String, String)>,
     /// Whether nothing is signed without a quorum.
     pub required: bool,
+}
+
+/// Who may order what.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The folder.
+    pub folder: PathBuf,
+    /// In the format of ssh-keygen(1).
+    pub allowed_signers: String,
+    /// How many people each order needs.
+    pub people: u64,
+}
+
+impl Orders {
+    /// The table, as rules have it, or the keeper.
+    fn table(&self, actions: &[&str]) -> String {
+        let mut text = format!("\n[orders]\nallowed_signers = {}\n", quoted(&self.allowed_signers));
+        for action in actions {
+            let _ = writeln!(text, "{action} = {}", self.people);
+        }
+        text
+    }
 }
 
 impl Settings {
@@ -162,7 +186,7 @@ impl Settings {
             ("intake.toml", self.intake()),
             ("builder.toml", self.builder()?),
             ("compare.toml", format!("builder_id = \"{BUILDER_ID}\"\nbuilder = \"builder-1\"\n")),
-            ("keeper.toml", self.keeper()),
+            ("keeper.toml", self.keeper() + &self.ordered(&["forget"])),
             ("signer.toml", format!("verifier_id = \"{VERIFIER_ID}\"\nkey = \"file\"\n{}", self.hosts())),
         ])
     }
@@ -200,7 +224,8 @@ impl Settings {
         if self.witnesses.required {
             file.push_str("witnesses = \"required\"\n");
         }
-        let seen = self.projects.iter().flat_map(|p| [&p.source, &p.evidence]);
+        let seen =
+            self.projects.iter().flat_map(|p| [&p.source, &p.evidence]).chain(self.orders.iter().map(|o| &o.folder));
         let seen: Vec<String> = seen.map(|path| path.display().to_string()).collect();
         let _ = writeln!(file, "[expose]\nintake = {}", array(seen.iter().map(String::as_str)));
         file
@@ -211,11 +236,16 @@ impl Settings {
         for project in &self.projects {
             project.rules.write(&project.name, &mut file);
         }
-        file
+        file + &self.ordered(&["forget", "revoke"])
+    }
+
+    fn ordered(&self, actions: &[&str]) -> String {
+        self.orders.as_ref().map(|orders| orders.table(actions)).unwrap_or_default()
     }
 
     fn intake(&self) -> String {
-        let mut file = String::new();
+        let folder = self.orders.as_ref().map(|o| format!("orders = {}\n", quoted(&o.folder.display().to_string())));
+        let mut file = folder.unwrap_or_default();
         for project in &self.projects {
             let address = |path: &Path| quoted(&format!("file://{}", path.display()));
             let _ = writeln!(

@@ -47,6 +47,7 @@ fn answered(answer: Answer) -> Result<Value, Wrong> {
         Answer::Proved(proved) => json!({"proved": proved.receipts.len()}),
         Answer::Unwitnessed(asked) => json!({"unwitnessed": asked.lacking.len()}),
         Answer::Cosigned(kept) => json!({"cosigned": kept.cosigned.len()}),
+        Answer::Forgotten => json!("forgotten"),
         Answer::Failed(failure) => failed(&failure),
     })
 }
