@@ -2,6 +2,9 @@
 
 CARGO ?= cargo
 
+# Other people's tools that the tests try ours against; built once, kept outside the checkout.
+PEERS = buildkit containerd cosign ggcr litewitness page sigstore-js sigstore-verify tessera tlog-proof torchwood
+
 .PHONY: demo test bench check setup
 
 demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps it
@@ -9,7 +12,7 @@ demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps i
 	target/debug/countersign-demo $(ARGS)
 
 test: setup ## every test, on the real binaries
-	tests/peers/get buildkit containerd ggcr
+	tests/peers/get $(PEERS)
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
 
