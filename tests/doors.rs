@@ -99,7 +99,10 @@ pub const DOORS: &[Door] = doors! {
         "bundle" => |b, _| audit::tile::bundle_from_bytes(b, 2)
             .map(|e| format!("entries of {:?} bytes", e.iter().map(Vec::len).collect::<Vec<_>>()))
             .ok_or("no bundle".into()),
+        "pack" => |b, _| audit::pack::from_bytes(b).map(|p| format!("{} bodies", p.iter().flatten().count())).ok_or("no pack".into()),
         "leaf" => |b, _| told(Leaf::parse(b).map(|l| format!("{} bytes", l.to_bytes().len())));
+    "order":
+        "" => |b, _| told(policy::Order::parse(b).map(|order| order.action.name()));
     "allowed_signers":
         "" => |b, _| told(AllowedSigners::parse(text(b)?).map(|s| format!("empty: {}", s.is_empty())));
     "sshsig":

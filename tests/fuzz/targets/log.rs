@@ -10,7 +10,7 @@ use audit::leaf::Leaf;
 use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
 use audit::receipt::Receipt;
-use audit::tile;
+use audit::{pack, tile};
 use libfuzzer_sys::fuzz_target;
 use verifier::trust::Trust;
 
@@ -23,6 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Some(hashes) = tile::hashes_from_bytes(bytes, 2) {
         assert_eq!(tile::hashes_to_bytes(&hashes), bytes);
+    }
+    if let Some(slots) = pack::from_bytes(bytes) {
+        assert_eq!(pack::to_bytes(&slots), bytes);
     }
     match Leaf::parse(bytes) {
         Ok(leaf) => assert_eq!(leaf.to_bytes(), bytes),
