@@ -239,14 +239,25 @@ impl Log {
         Ok((Self { folder: folder.to_owned(), checkpoint, edge, clock }, state))
     }
 
+    /// As [`Log::fold`]; begun anew when the log grew while it was read and something was missing.
+    ///
+    /// # Errors
+    /// As [`Log::fold`].
+    pub fn read<T>(
+        folder: &Path,
+        log: &Vkey,
+        begin: impl Fn() -> T,
+        mut step: impl FnMut(&mut T, Entry),
+    ) -> Result<(Self, T), LogError> {
+        settled(folder, log, |checkpoint| Self::fold_at(folder, checkpoint, begin(), &mut step))
+    }
+
     /// Reads and verifies all of it into memory.
     ///
     /// # Errors
     /// As [`Log::fold`].
     pub fn open(folder: &Path, log: &Vkey) -> Result<(Self, Vec<Entry>), LogError> {
-        settled(folder, log, |checkpoint| {
-            Self::fold_at(folder, checkpoint, Vec::new(), |entries, entry| entries.push(entry))
-        })
+        Self::read(folder, log, Vec::new, |entries, entry| entries.push(entry))
     }
 
     /// Where it lies.

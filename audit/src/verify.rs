@@ -135,10 +135,9 @@ fn not_checked(verified: &Verified, swept: &Swept, apart: u64) -> Vec<String> {
         list.push(format!("{} more files that are no part of the log at this size", swept.more));
     }
     if verified.forgotten > 0 {
-        list.push(format!(
-            "what {} entries said: their bodies were forgotten, as later entries say",
-            verified.forgotten
-        ));
+        let count = verified.forgotten;
+        list.push(format!("what {count} entries said: their bodies were forgotten, by orders that the log holds"));
+        list.push("whether the keys that signed those orders were those of people who might".into());
     }
     // A keeper may have appended since the folder was listed.
     match swept.bodies.saturating_sub(apart) {

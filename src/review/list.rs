@@ -9,13 +9,14 @@ use audit::config::KeeperConfig;
 use audit::entry::{Body, Configuration};
 use audit::keys::HouseKeys;
 use audit::log_policy::{Cosigned, LogPolicy};
-use audit::reader::{Content, Entry};
+use audit::reader::{Content, Entry, Log};
 use serde::Serialize;
 
 use super::filter::{Filter, kind_of};
 use super::promotion::{said, what};
 use super::{Read, place, print_json, read, short};
 use crate::cli::Places;
+use crate::fold::Fold;
 use crate::status::Status;
 use crate::timeline::printable;
 
@@ -38,10 +39,11 @@ struct Row<'a> {
 /// # Errors
 /// A log that is not what was recorded.
 pub fn status(places: &Places) -> Result<(), Failure> {
-    let read = read(places)?;
+    let (folder, keys) = place(places)?;
+    // The fold alone: a log may be longer than memory.
+    let (_, fold) = Log::read(&folder, &keys.log, || Fold::new(&keys), |fold, entry| fold.apply(entry))?;
     let now = Moment::now();
-    let rows: Vec<Row<'_>> = read
-        .fold
+    let rows: Vec<Row<'_>> = fold
         .promotions()
         .rev()
         .map(|(id, p)| Row {
@@ -52,7 +54,7 @@ pub fn status(places: &Places) -> Result<(), Failure> {
             since: p.release.as_ref().map(|r| r.at).or(p.refusal.as_ref().map(|r| r.at)).unwrap_or(p.opened.at),
             digest: p.release.as_ref().map(|r| r.digest),
             reasons: p.refusal.iter().flat_map(|r| &r.reasons).map(|r| r.code.as_str()).collect(),
-            revoked: p.release.as_ref().is_some_and(|r| read.fold.people().revocation(&r.digest).is_some()),
+            revoked: p.release.as_ref().is_some_and(|r| fold.people().revocation(&r.digest).is_some()),
         })
         .collect();
     if places.json {

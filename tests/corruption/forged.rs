@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use artifact::Moment;
+use artifact::digest::Base64;
 use artifact::failure::Failure;
 use artifact::key::Ed25519Key;
+use artifact::{Digest, Moment};
 use audit::checkpoint::{Checkpoint, SignedCheckpoint};
 use audit::edge::Edge;
-use audit::entry::{Body, Halted};
+use audit::entry::{Body, Halted, Order, OrderSignature};
 use audit::leaf::{Commitment, Leaf, Salt};
 use audit::merkle::TreeHash;
 use audit::note::Vkey;
 use audit::reader::{Content, Entry};
 use audit::{pack, tile};
+use demo::command::run;
 
 pub const ORIGIN: &str = "forged.example/log";
 
@@ -62,6 +65,29 @@ impl Forged {
         let mut salt = [9; 32];
         salt[..8].copy_from_slice(&(self.leaves.len() as u64).to_be_bytes());
         self.body(body.kind(), salt, &body.to_bytes().unwrap());
+    }
+
+    /// An order of one person, signed by `ssh-keygen` with a key that nobody keeps.
+    pub fn order(&mut self, action: serde_json::Value) {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, path) = (folder.path().join("key"), folder.path().join("o.json"));
+        let says = serde_json::json!({
+            "type": "countersign-order@v1", "lane": "public", "action": action, "rules": Digest::of(b"rules"),
+            "nonce": "0".repeat(32), "expires": "2026-11-24T00:00:00Z", "reason": "a test",
+        });
+        let statement = artifact::json::canonical("order", &says).unwrap();
+        fs::write(&path, &statement).unwrap();
+        let keygen = |words: &[&str], file: &Path| {
+            run(Command::new("ssh-keygen").args(words).arg(&key).args(words.contains(&"sign").then_some(file)))
+                .unwrap();
+        };
+        keygen(&["-q", "-t", "ed25519", "-N", "", "-f"], &path);
+        keygen(&["-q", "-Y", "sign", "-n", "countersign-order@v1", "-f"], &path);
+        let signature = Base64(fs::read(folder.path().join("o.json.sig")).unwrap());
+        let signatures = vec![OrderSignature { principal: "ann".to_owned(), signature }];
+        let at = "2026-11-23T10:00:00Z".parse().unwrap();
+        let body = Body::from(Order { statement: Base64(statement), signatures, at });
+        self.body(body.kind(), [2; 32], &body.to_bytes().unwrap());
     }
 
     /// Entries of another log.

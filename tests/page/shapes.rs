@@ -34,10 +34,11 @@ fn logs_of_every_shape_are_verified_and_begin_with_every_older_one() {
 #[test]
 fn what_was_forgotten_is_said_and_what_is_only_gone_is_not_forgiven() {
     let browser = Browser::shared();
-    // A halt, which may be forgotten; and an entry that says it was.
+    // A halt, which may be forgotten; an order, and an entry that says it was carried out.
     let with = |indexes: &[u64]| {
         let mut forged = Forged::of(1);
-        let says = json!({"kind": "forgotten", "order": 0, "indexes": indexes, "at": "2026-11-23T10:00:00Z"});
+        forged.order(json!({"forget": {"indexes": indexes}}));
+        let says = json!({"kind": "forgotten", "order": 1, "indexes": indexes, "at": "2026-11-23T10:00:00Z"});
         forged.body(15, [1; 32], &artifact::json::canonical("entry", &says).unwrap());
         let review = Review::of(&forged);
         let body = format!("body/{}", artifact::digest::hex(&forged.leaves[0][2..]));
@@ -61,4 +62,13 @@ fn what_was_forgotten_is_said_and_what_is_only_gone_is_not_forgiven() {
     assert!(named.open(&browser, &[]).settled().contains("Verified by this page"));
     let (unnamed, body) = with(&[1]);
     super::red(&unnamed.pick(&browser, &unnamed.log, &super::look()), &[&body], "gone, and not named");
+
+    // Nobody ordered it.
+    let mut forged = Forged::of(1);
+    let says = json!({"kind": "forgotten", "order": 0, "indexes": [0], "at": "2026-11-23T10:00:00Z"});
+    forged.body(15, [1; 32], &artifact::json::canonical("entry", &says).unwrap());
+    let review = Review::of(&forged);
+    let body = format!("body/{}", artifact::digest::hex(&forged.leaves[0][2..]));
+    std::fs::remove_file(review.log.join(&body)).unwrap();
+    super::red(&review.pick(&browser, &review.log, &super::look()), &[&body], "gone, and nobody ordered it");
 }

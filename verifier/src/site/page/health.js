@@ -75,6 +75,7 @@ function uncheckedLines(log) {
     ...strays.slice(0, 10).map((name) => `${visible(name)}: no part of the log at this size`),
     strays.length > 10 && `${count(strays.length - 10)} more files that are no part of the log at this size`,
     log.forgotten.length > 0 && `what ${plural(log.forgotten.length, "forgotten entry", "forgotten entries")} said`,
+    log.forgotten.length > 0 && "whether those who ordered that signed it: countersign-verify log looks at their signatures",
   ].filter(Boolean);
 }
 

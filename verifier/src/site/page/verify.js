@@ -180,7 +180,7 @@ async function verifyLog(source, key, since, step, progress) {
     const [path, hashes] = await readTile(head, level, n, expected.length / 32);
     if (!same(hashes, expected)) throw new Broken(path, "not the hashes of the entries: it was changed");
   };
-  const seen = { bodies: new Set(), gone: new Map(), forgotten: [], newest: -Infinity };
+  const seen = { bodies: new Set(), gone: new Map(), ordered: new Map(), forgotten: [], newest: -Infinity };
   for (let n = 0; n * WIDTH < size; n++) {
     for (const entry of await readPart(await source.open(n), n, size)) {
       for (const [level, number] of tree.push(entry.hash)) if (level > 0) await compare(level, number);
@@ -205,7 +205,7 @@ async function verifyLog(source, key, since, step, progress) {
   for (const { index, hex } of seen.gone.values()) {
     throw new Broken(
       `body/${hex}`,
-      `missing (the body of entry ${index}), and no later entry says that it was forgotten`,
+      `missing (the body of entry ${index}), and no later entry says that it was forgotten by an order`,
     );
   }
   const strays = await sweep(source, tree, seen.bodies);
@@ -228,16 +228,33 @@ function ticking(seen, { index, kind, says }) {
 }
 
 // What was decided, signed and released never goes, whatever an entry says.
-const MAY_BE_FORGOTTEN = ["facts", "failed", "halted"];
+const MAY_BE_FORGOTTEN = ["facts", "failed", "halted", "configuration"];
 
-/** Takes the next entry: a body that is gone must be named by a later entry that says it was forgotten. */
+/**
+ * Takes the next entry: a body that is gone must be named by a later entry that says it was forgotten, and that by an order of
+ * the very same entries. Whose signatures the order carries is not looked at here.
+ */
 function forgetting(seen, entry) {
   if (entry.kind !== "rekor" && !entry.says) seen.gone.set(entry.index, entry);
+  if (entry.kind === "order") seen.ordered.set(entry.index, toForget(entry.says));
   if (entry.kind !== "forgotten" || !Array.isArray(entry.says?.indexes)) return;
+  const ordered = seen.ordered.get(entry.says.order);
+  seen.ordered.delete(entry.says.order);
+  if (!ordered || JSON.stringify(ordered) !== JSON.stringify(entry.says.indexes)) return;
   for (const index of entry.says.indexes) {
     if (!MAY_BE_FORGOTTEN.includes(seen.gone.get(index)?.kind)) continue;
     seen.gone.delete(index);
     seen.forgotten.push(index);
+  }
+}
+
+/** The entries that an order says are to be forgotten; null, when it says something else. */
+function toForget(says) {
+  try {
+    const indexes = JSON.parse(textOf(fromBase64(says.statement))).action.forget.indexes;
+    return Array.isArray(indexes) ? indexes : null;
+  } catch {
+    return null;
   }
 }
 
