@@ -63,7 +63,12 @@ fn a_pass_in_which_any_call_fails_or_is_the_last_ends_with_one_release() {
                     let Some(fault) = faults.get(number) else { break };
                     eprintln!("{number}: {fault:?}");
                     match world.round(fault) {
-                        Ok(struck) => hits.fetch_add(usize::from(struck), Ordering::Relaxed),
+                        Ok(struck) => {
+                            if !struck {
+                                eprintln!("{number}: was not met again");
+                            }
+                            hits.fetch_add(usize::from(struck), Ordering::Relaxed)
+                        }
                         Err(what) => {
                             // At once: a run of everything takes long.
                             eprintln!("{fault:?}: {what}");
@@ -79,9 +84,9 @@ fn a_pass_in_which_any_call_fails_or_is_the_last_ends_with_one_release() {
     });
     let faulty = faulty.into_inner().unwrap();
     assert!(faulty.is_empty(), "{} of {} rounds:\n{}", faulty.len(), faults.len(), faulty.join("\n"));
-    // A call that happens twice in one pass may happen once in the next.
+    // A call that happens twice in one pass may happen once in the next, and a log that has grown has other folders.
     let hits = hits.into_inner();
-    assert!(hits * 10 > faults.len() * 9, "only {hits} of {} calls were met again", faults.len());
+    assert!(hits * 5 > faults.len() * 4, "only {hits} of {} calls were met again", faults.len());
 }
 
 /// What is tried: everything, or a sample of it.

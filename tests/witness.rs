@@ -179,7 +179,8 @@ fn a_checkpoint_that_lacks_a_cosignature_is_brought_before_the_witness_from_the_
     let policy = fs::read_to_string(house.policy()).unwrap();
     let [_, lite_line, _] = policy.lines().collect::<Vec<_>>()[..] else { panic!("{policy}") };
     let policy = format!("{lite_line}\nwitness other {}\ngroup both all lite other\nquorum both\n", other.vkey);
-    house.witnesses(&[(other.vkey.to_string(), other.url.clone())], &policy);
+    let lite_key = lite_line.split(' ').nth(2).unwrap().to_owned();
+    house.witnesses(&[(lite_key, lite.url()), (other.vkey.to_string(), other.url.clone())], &policy);
     Witnessed::says(&house.scene.once(0), "does not know the log");
     house.judged(1, "only lite did");
 }
