@@ -280,6 +280,10 @@ impl Tracer {
     fn path(&self, path: &str) -> String {
         let below = path.strip_prefix(&*self.state.to_string_lossy()).unwrap_or(path);
         let parts = below.split('/').filter(|part| !part.is_empty()).map(|part| {
+            // A world's own folder.
+            if part.starts_with(".tmp") {
+                return "#".to_owned();
+            }
             let (stem, end) =
                 part.split_once('.').map_or((part, String::new()), |(stem, end)| (stem, format!(".{end}")));
             let changing = stem.len() >= 16 || (!stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit()));
