@@ -80,7 +80,9 @@ impl Order {
     /// What is wrong.
     pub fn sound(&self) -> Result<policy::Order, policy::order::OrderError> {
         let signatures = self.signatures.iter().map(|s| (s.principal.as_str(), &s.signature.0[..]));
-        policy::order::sound(&self.statement.0, signatures)
+        let says = policy::order::sound(&self.statement.0, signatures)?;
+        // One that was never taken up in its time is nobody's to take up later.
+        if says.expires <= self.at { Err(policy::order::OrderError::Expired(says.expires)) } else { Ok(says) }
     }
 }
 

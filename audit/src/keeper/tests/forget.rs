@@ -144,3 +144,11 @@ fn a_keeper_deletes_nothing_that_its_own_list_does_not_know() {
     let mut keeper = keeper.ordered_by(Some(rules()));
     keeper.forget(302).unwrap();
 }
+
+#[test]
+fn an_order_that_was_not_taken_up_in_its_time_is_none() {
+    let Body::Order(mut order) = order(vec![0], &[1, 2]) else { panic!("an order") };
+    assert!(order.sound().is_ok());
+    order.at = Moment::from_unix(9).unwrap();
+    assert_eq!(order.sound().unwrap_err().code(), "order-expired");
+}
