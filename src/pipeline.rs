@@ -55,8 +55,12 @@ pub fn promote(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result
         match done {
             Ok(()) => moved = true,
             // The same input fails again: that is an answer, and it is written down like one. Not once there are
-            // signatures: what is signed is published, or a person hears why it can't be.
-            Err(failure) if failure.retry == Retry::Never && !ledger.promotion(id)?.signed => {
+            // signatures: what is signed is published, or a person hears why it can't be. What people revoked they have
+            // heard of: a project does not wait for it.
+            Err(failure)
+                if failure.retry == Retry::Never
+                    && (failure.code == stage::decide::REVOKED || !ledger.promotion(id)?.signed) =>
+            {
                 ledger.refuse(id, vec![Reason { code: failure.code, message: failure.message }])?;
                 moved = true;
             }

@@ -53,6 +53,9 @@ pub fn decide(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<
     }
 }
 
+/// The code of an image that people revoked.
+pub const REVOKED: &str = "revoked";
+
 /// That an image was not revoked.
 ///
 /// # Errors
@@ -63,7 +66,7 @@ pub fn unrevoked(ledger: &Ledger, digest: &Digest) -> Result<(), Failure> {
         Some((index, says)) => {
             let text =
                 format!("{digest} was revoked by entry {index} of the log ({}): it is not released again", says.reason);
-            Err(Failure::never("revoked", text))
+            Err(Failure::never(REVOKED, text))
         }
     }
 }

@@ -131,3 +131,41 @@ fn a_revoked_image_is_refused_by_who_reads_the_log_and_is_not_released_again() {
     office.pass();
     office.scene.verify(":latest", 0);
 }
+
+#[test]
+fn an_image_that_is_signed_and_revoked_before_it_is_published_holds_up_nobody() {
+    let office = Office::new();
+    office.scene.green("first");
+    office.pass();
+    let before = office.scene.count("signature");
+    let commit = office.scene.green("second");
+    // The signer is killed ever later, until it has signed and not published.
+    let mut call = 0;
+    while office.scene.count("signature") == before {
+        assert!(disturb(&office.scene, "countersign-signer", call), "the signer ended before its call {call}");
+        call += 1;
+    }
+    assert_eq!(office.scene.count("release"), 1, "signed, and not published");
+    let permit = office.body(*office.indexes("permit").last().unwrap());
+    let digest = permit["terms"]["digest"].as_str().unwrap().to_owned();
+    let statement = office.order("r.json", &["revoke", &digest]);
+    office.sign(&statement, &["ann", "ben"]);
+    office.scene.once(1);
+    let perimeter = &office.scene.world.perimeter;
+    assert_eq!(perimeter.reasons(commit.as_str()).unwrap(), ["revoked"]);
+    assert_ne!(office.scene.released("latest").as_deref(), Some(digest.as_str()));
+    // A log is read by people: what its texts hold, a terminal does not act on, in JSON neither.
+    let hostile = office.folder.join("h.json");
+    let reason = "x\u{9b}2J\u{202e}y";
+    let words = ["revoke", &office.scene.released("latest").unwrap(), "--reason", reason];
+    let ran = office.try_order(&[&words[..], &["--expires", "1d", "--out", hostile.to_str().unwrap()]].concat());
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    office.sign(&hostile, &["ann", "ben"]);
+    office.scene.green("third");
+    office.pass();
+    office.scene.verify(":latest", 0);
+    let index = office.indexes("revocation")[1];
+    assert_eq!(office.body(index)["reason"], reason);
+    let shown = office.scene.world.perimeter.countersign(&["log", "show", &index.to_string()]).unwrap();
+    assert!(!shown.stdout.contains(['\u{9b}', '\u{202e}']), "{}", shown.stdout);
+}
