@@ -106,10 +106,10 @@ fn forgotten(index: u64) -> Failure {
     Failure::never("forgotten", format!("entry {index}: its body was deleted by an order, as a later entry says"))
 }
 
-/// Prints one JSON document.
+/// Prints one JSON document: the same for a program, and nothing that a terminal acts on.
 fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::never("answer", e))?;
-    println!("{text}");
+    println!("{}", artifact::words::printable_json(&text));
     Ok(())
 }
 

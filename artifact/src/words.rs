@@ -37,6 +37,19 @@ pub fn printable(text: &str) -> String {
     safe
 }
 
+/// A JSON document for a terminal: what [`printable`] spells out, JSON's own escapes spell here. A program reads the same.
+/// Outside of its strings JSON has nothing of the kind but line feeds, which stay.
+pub fn printable_json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for letter in document.chars() {
+        match letter != '\n' && unseen(letter) {
+            true => letter.encode_utf16(&mut [0; 2]).iter().for_each(|unit| safe.push_str(&format!("\\u{unit:04x}"))),
+            false => safe.push(letter),
+        }
+    }
+    safe
+}
+
 /// What a parser said, which quotes its input as it stands: on one line, escaped, and without the middle when it is long.
 pub fn one_line(text: &str) -> String {
     let mut line = String::new();
@@ -80,6 +93,16 @@ mod tests {
     #[test]
     fn text_from_outside_can_not_forge_a_line() {
         assert_eq!(printable("a\nok\u{1b}[2J\u{202e}b\u{2028}"), "a\\u{a}ok\\u{1b}[2J\\u{202e}b\\u{2028}");
+    }
+
+    #[test]
+    fn a_document_is_the_same_for_a_program_and_harmless_on_a_terminal() {
+        let words = ["a\nok\u{1b}[2J", "\u{9b}2J\u{7f}", "\u{202e}b\u{2028}", "\u{e0001}", "plain \u{1f600} ä"];
+        let document = serde_json::to_string_pretty(&words).unwrap();
+        let safe = printable_json(&document);
+        assert!(!safe.chars().any(|letter| letter != '\n' && unseen(letter)), "{safe}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&safe).unwrap(), words);
+        assert!(safe.contains("\\u009b2J\\u007f") && safe.contains("plain \u{1f600} ä"), "{safe}");
     }
 
     #[test]

@@ -165,7 +165,10 @@ fn unanswered(error: RegistryError) -> (u8, String) {
 /// Prints the report. A reader that has gone away reads nothing; the exit status says it all the same.
 fn print(report: &Report, json: bool) {
     let text = match json {
-        true => serde_json::to_string_pretty(report).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}")),
+        true => match serde_json::to_string_pretty(report) {
+            Ok(document) => artifact::words::printable_json(&document),
+            Err(e) => format!("{{\"error\": \"{e}\"}}"),
+        },
         false => report.lines().join("\n"),
     };
     let _ = writeln!(std::io::stdout(), "{text}");
