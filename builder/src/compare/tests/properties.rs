@@ -284,6 +284,9 @@ proptest! {
         let ground = Ground::new();
         let mut tree = grown(seeds, &ground.scratch);
         planted(&mut tree, &ground);
+        // What a folder would inherit depends on the order, and is refused: that has a test of its own.
+        let folders = tree.values_mut().filter(|node| node.kind == Kind::Folder);
+        folders.for_each(|node| node.mode &= !0o2000);
         let ours = ground.image(&tree, 9, "run");
         tree = ours.1.clone();
         tree.values_mut().for_each(|node| node.mtime = time.into());
