@@ -26,6 +26,24 @@ pub struct Host {
     /// The file with the user's password, or token.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
+    /// A login that came from elsewhere than this configuration, for as long as this value lives.
+    #[serde(skip)]
+    pub login: Option<Login>,
+}
+
+/// A user and the password. It is never printed, and its bytes are erased when it goes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The user.
+    pub username: String,
+    /// The password, or token.
+    pub password: zeroize::Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login({:?})", self.username)
+    }
 }
 
 /// Why a list of registries was not accepted.
@@ -50,6 +68,16 @@ impl Hosts {
     /// Whether this `host[:port]` may be contacted.
     pub fn lists(&self, registry: &str) -> bool {
         self.0.contains_key(registry)
+    }
+
+    /// Has a listed registry be entered with this login. `false`: it is not listed, or the login can't be one.
+    pub fn log_in(&mut self, registry: &str, login: Login) -> bool {
+        let wrong = |text: &str| text.is_empty() || text.chars().any(char::is_control);
+        let sound = !wrong(&login.username) && !login.username.contains(':') && !wrong(&login.password);
+        match self.0.get_mut(registry).filter(|_| sound) {
+            Some(host) => host.login.replace(login).is_none(),
+            None => false,
+        }
     }
 
     /// The files that these registries need and that lie outside of the configuration.

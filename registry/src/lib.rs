@@ -10,6 +10,7 @@ mod blob;
 mod client;
 mod error;
 mod hosts;
+pub mod https;
 mod image;
 mod manifest;
 mod names;
@@ -23,7 +24,7 @@ mod witness;
 
 pub use client::Client;
 pub use error::{Fault, RegistryError};
-pub use hosts::{Host, Hosts, HostsError};
+pub use hosts::{Host, Hosts, HostsError, Login};
 pub use image::{IMAGE_LIMIT, Pulled};
 pub use manifest::Pushed;
 pub use witness::{Added, Prefix, Witness};

@@ -1,28 +1,20 @@
 //! One registry: its address, its TLS, its connections; requests that are bounded in time and size.
 
 use std::io::Read as _;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
-use std::sync::Arc;
 use std::time::Duration;
 
 use artifact::digest::shortened;
 use artifact::layout::{Layout, LayoutError};
 use artifact::name::Repository;
 use artifact::oci::Descriptor;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 
 use crate::auth::Login;
 use crate::error::{Fault, RegistryError, next_step};
 use crate::hosts::Host;
+use crate::https::{self, Trust};
 
-/// How long a connection may take to come about, in seconds.
-const CONNECT: Duration = Duration::from_secs(10);
-/// How long a registry may stay silent within an answer, in seconds.
-const SILENCE: Duration = Duration::from_secs(60);
 /// How long a request without much content may take, in seconds.
 const SMALL: u64 = 60;
 /// The slowest transfer that is waited for, in bytes a second: a layer of 1 GiB may take under five hours.
@@ -101,25 +93,15 @@ impl<'a> Request<'a> {
 impl Endpoint {
     pub(crate) fn new(name: &str, host: &Host) -> Result<Self, RegistryError> {
         let setup = |text: String| RegistryError::new(name, "preparing", Fault::Setup(text));
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .dns_resolver(Arc::new(Resolver { loopback_only: host.plain_http }));
-        if !host.plain_http {
-            builder = builder.https_only(true).tls_backend_preconfigured(tls(host).map_err(setup)?);
-        } else {
-            // Without a root nothing verifies; and nothing is asked to: the scheme is http.
-            builder = builder.tls_backend_preconfigured(tls_with(rustls::RootCertStore::empty()).map_err(setup)?);
-        }
+        let trust = match host.plain_http {
+            true => Trust::Loopback,
+            false => Trust::Authorities(host.authorities()),
+        };
+        let http = https::client(trust, None).map_err(setup)?;
         Ok(Self {
             name: name.to_owned(),
             scheme: if host.plain_http { "http" } else { "https" },
-            http: builder.build().map_err(|e| setup(e.to_string()))?,
+            http,
             login: Login::new(credentials(host).map_err(setup)?),
         })
     }
@@ -246,52 +228,11 @@ fn printable(text: &str) -> String {
     shown
 }
 
-/// Which addresses a name has. On this thread: a resolver of its own thread would need calls that rooms don't have; the
-/// resolver's own limits (resolv.conf) bound it.
-#[derive(Debug)]
-struct Resolver {
-    loopback_only: bool,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let found = match name.as_str() {
-            "localhost" => Ok(vec![SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0)]),
-            name => (name, 0).to_socket_addrs().map(Iterator::collect::<Vec<_>>),
-        };
-        let loopback_only = self.loopback_only;
-        let addresses = found.map(|addresses| {
-            let usable = addresses.into_iter().filter(move |a| !loopback_only || a.ip().is_loopback());
-            Box::new(usable) as Addrs
-        });
-        Box::pin(std::future::ready(addresses.map_err(Into::into)))
-    }
-}
-
-fn tls(host: &Host) -> Result<rustls::ClientConfig, String> {
-    let path = host.authorities();
-    let fault = |e: &dyn std::fmt::Display| format!("certificate authorities in {}: {e}", path.display());
-    let mut roots = rustls::RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| fault(&e))? {
-        let certificate = certificate.map_err(|e| fault(&e))?;
-        // A system's bundle may hold an authority whose form rustls does not know: it then counts for nothing.
-        let _ = roots.add(certificate);
-    }
-    match roots.is_empty() {
-        true => Err(fault(&"none that can be used")),
-        false => tls_with(roots),
-    }
-}
-
-/// TLS with these authorities, rustls's own verifier and ring; no provider of the process, no verifier of the platform.
-fn tls_with(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(builder.map_err(|e| e.to_string())?.with_root_certificates(roots).with_no_client_auth())
-}
-
 /// The user and the password, when there are any.
 fn credentials(host: &Host) -> Result<Option<(String, zeroize::Zeroizing<String>)>, String> {
+    if let Some(login) = &host.login {
+        return Ok(Some((login.username.clone(), login.password.clone())));
+    }
     let (Some(user), Some(path)) = (&host.username, &host.password_file) else { return Ok(None) };
     let fault = |e: &dyn std::fmt::Display| format!("password_file {}: {e}", path.display());
     let mut text = zeroize::Zeroizing::new(String::new());
