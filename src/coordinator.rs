@@ -13,6 +13,7 @@ use hardening::menu::Room;
 use hardening::room::{self, EnteredCoordinator};
 use policy::Rules;
 use serde::Serialize;
+use signer::door::{Answer, Ask};
 
 use crate::build::{PROJECT, Product};
 use crate::config::{self, Config, Witnesses};
@@ -177,10 +178,24 @@ fn tell_keys(house: &House) -> Result<(), Failure> {
         log: key(Room::Keeper)?.parse().map_err(|e| broken("keeper", format!("{e}")))?,
         intake: key(Room::Intake)?.parse().map_err(|e| broken("intake", format!("{e}")))?,
         comparers: vec![key(Room::Comparer)?.parse().map_err(|e| broken("comparer", format!("{e}")))?],
-        image: key(Room::Signer)?.parse().map_err(|e| broken("signer", format!("{e}")))?,
+        image: image_key(house)?.parse().map_err(|e| broken("signer", format!("{e}")))?,
     };
     print!("{keys}");
     Ok(())
+}
+
+/// The image key: as the signer says first, or, when Vault keeps it, as it says when it has asked there.
+fn image_key(house: &House) -> Result<String, Failure> {
+    let mut signer = house.room(Room::Signer)?;
+    if let Some(key) = &signer.hello().public_key {
+        return Ok(key.clone());
+    }
+    signer.send(&Ask::Key)?;
+    match signer.receive()? {
+        Answer::Key { public } => Ok(public),
+        Answer::Failed(failure) => Err(failure),
+        _ => Err(Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")),
+    }
 }
 
 /// Builds outside any promotion: no evidence, no rules, no log.

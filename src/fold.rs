@@ -18,7 +18,7 @@ use audit::released::Vouched;
 
 pub use people::People;
 
-/// The most entries under one permit: an attempt, four signatures, three leaves, three bundles, each made again a few times.
+/// The most entries under one permit: attempts, four signatures, three leaves, three bundles, each made again a few times.
 const KEPT: usize = 64;
 /// The most bytes of them.
 const KEPT_BYTES: usize = 1 << 20;
@@ -69,8 +69,8 @@ pub struct Promotion {
     pub permit_index: Option<u64>,
     /// Its entry, until the promotion ended.
     pub permit_entry: Option<Entry>,
-    /// The newest attempt.
-    pub attempt: Option<Attempt>,
+    /// The attempts under the newest permit, the newest last.
+    pub attempts: Vec<Attempt>,
     /// What was recorded under the newest permit: attempt, signatures, leaves, bundles.
     pub under_permit: Vec<Entry>,
     /// Whether a signature is among that, one of the image key.
@@ -273,7 +273,7 @@ impl Promotion {
             permit: None,
             permit_index: None,
             permit_entry: None,
-            attempt: None,
+            attempts: Vec::new(),
             under_permit: Vec::new(),
             signed: false,
             dossier: None,
@@ -301,11 +301,11 @@ impl Promotion {
                 self.permit_index = Some(entry.index);
                 self.permit_entry = Some(entry);
                 self.under_permit.clear();
-                self.attempt = None;
+                self.attempts.clear();
                 self.signed = false;
             }
             Body::Attempt(attempt) => {
-                self.attempt = Some(attempt);
+                self.attempts.push(attempt);
                 return self.keep(entry);
             }
             Body::Signature(_) => {

@@ -194,6 +194,15 @@ impl P256Key {
         p256::ecdsa::SigningKey::from_slice(seed).map(Self).map_err(|_| KeyError::Private)
     }
 
+    /// The key from PKCS #8 in PEM, as `openssl genpkey` writes it.
+    ///
+    /// # Errors
+    /// When it is none, or of another kind.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        use p256::pkcs8::DecodePrivateKey as _;
+        p256::ecdsa::SigningKey::from_pkcs8_pem(pem).map(Self).map_err(|_| KeyError::Private)
+    }
+
     /// The 32 bytes this key is kept as.
     pub fn seed(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes().into())

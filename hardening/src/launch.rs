@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::process::{Gid, Pid, Signal, Uid, WaitOptions, WaitStatus};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, WaitStatus};
 
 use crate::cgroup::Cgroup;
 use crate::error::{HardeningError, Step as _};
@@ -149,6 +149,7 @@ impl Perimeter {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
             rustix::system::sethostname(room.name().as_bytes()).step("setting the host name")?;
             self.furnish(room)?;
+            self.allow_locked_memory(room)?;
             self.change_ids(room, launcher)?;
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("PR_SET_PDEATHSIG")?;
             hand_over(room, end)
@@ -160,6 +161,15 @@ impl Perimeter {
                 HardeningError::Step { step: format!("starting {}", room.fare().binary), cause }
             }
         }
+    }
+
+    /// The signer may have to keep a key out of swap; the cgroup bounds its memory.
+    fn allow_locked_memory(&self, room: Room) -> Result<(), HardeningError> {
+        if self.trial || room != Room::Signer {
+            return Ok(());
+        }
+        let limit = Rlimit { current: None, maximum: None };
+        rustix::process::setrlimit(Resource::Memlock, limit).step("allowing locked memory")
     }
 
     /// Gives up what the launcher is: root's ids as root, nothing as an ordinary user.

@@ -12,12 +12,15 @@ use audit::recorded::{LastSeen, Proven, Recorded, RecordedError};
 use crate::bundle;
 use crate::statements::ToSign;
 
-/// The entries of one attempt.
+/// The most attempts under one permit. Each one more than the first is an answer that was lost.
+pub(crate) const ATTEMPTS: usize = 16;
+
+/// The entries of the attempts under one permit.
 #[derive(Debug, Default)]
 pub(crate) struct Made {
-    /// The attempt.
-    pub attempt: Option<Attempt>,
-    /// Its signatures.
+    /// The attempts, the newest last. Vault is asked at most once for each: when the answer is lost, another one is recorded.
+    pub attempts: Vec<Attempt>,
+    /// Their signatures.
     pub signatures: Vec<Signature>,
     /// The leaves of its signatures.
     pub leaves: Vec<Recorded<RekorLeaf>>,
@@ -39,10 +42,7 @@ impl Made {
             return Ok(());
         }
         match seen.admit(&keys.log, proven, consistency)?.into_value() {
-            // The first attempt under a permit is the attempt; the state says so as well.
-            Body::Attempt(attempt) => {
-                self.attempt.get_or_insert(attempt);
-            }
+            Body::Attempt(attempt) => self.attempts.push(attempt),
             Body::Signature(signature) => self.signatures.push(signature),
             Body::Bundle(bundle) => self.bundles.push(bundle),
             _ => {}
@@ -54,9 +54,9 @@ impl Made {
     /// whom the keeper hears can have an entry with any bytes.
     pub(crate) fn keep_sound(&mut self, to_sign: &[ToSign], key: &PublicKey, keys: &HouseKeys) {
         let digests: Vec<Digest> = to_sign.iter().map(|s| Digest::of(&s.payload)).collect();
-        self.attempt.take_if(|a| a.statements != digests);
-        let attempt = self.attempt.as_ref().map(|a| a.id.clone());
-        let of = |id: &str| attempt.as_deref() == Some(id);
+        self.attempts.retain(|a| a.statements == digests);
+        let attempts: Vec<String> = self.attempts.iter().map(|a| a.id.clone()).collect();
+        let of = |id: &str| attempts.iter().any(|attempt| attempt == id);
         self.signatures.retain(|s| {
             let over = |t: &&ToSign| t.payload_type == s.payload_type && t.payload == s.payload.0;
             let signed = to_sign.iter().find(over);
@@ -65,23 +65,27 @@ impl Made {
         let mut bundles = std::mem::take(&mut self.bundles);
         bundles.retain(|b| {
             let statement = to_sign.iter().find(|t| t.is_statement() && t.predicate_type == b.predicate_type);
-            let signed = statement.and_then(|t| Some((t, self.signature(&b.attempt, t)?)));
-            of(&b.attempt) && signed.is_some_and(|(t, s)| bundle::holds(&b.bundle.0, t, &s.signature.0, key, &keys.log))
+            let signed = statement.and_then(|t| Some((t, self.signature(t)?)));
+            signed.is_some_and(|(t, s)| {
+                s.attempt == b.attempt && bundle::holds(&b.bundle.0, t, &s.signature.0, key, &keys.log)
+            })
         });
         self.bundles = bundles;
     }
 
     /// Whether everything is signed: then nothing new will be.
     pub(crate) fn complete(&self, to_sign: &[ToSign]) -> bool {
-        let attempt = self.attempt.as_ref().map(|a| a.id.as_str());
-        attempt.is_some_and(|attempt| to_sign.iter().all(|t| self.signature(attempt, t).is_some()))
+        to_sign.iter().all(|t| self.signature(t).is_some())
     }
 
-    /// The recorded signature over a payload.
-    pub(crate) fn signature(&self, attempt: &str, to_sign: &ToSign) -> Option<&Signature> {
-        self.signatures
-            .iter()
-            .find(|s| s.attempt == attempt && s.payload_type == to_sign.payload_type && s.payload.0 == to_sign.payload)
+    /// Whether there was such an attempt.
+    pub(crate) fn knows(&self, attempt: &str) -> bool {
+        self.attempts.iter().any(|a| a.id == attempt)
+    }
+
+    /// The first recorded signature over a payload.
+    pub(crate) fn signature(&self, to_sign: &ToSign) -> Option<&Signature> {
+        self.signatures.iter().find(|s| s.payload_type == to_sign.payload_type && s.payload.0 == to_sign.payload)
     }
 
     /// The recorded leaf with these bytes.
@@ -90,10 +94,8 @@ impl Made {
     }
 
     /// The recorded bundle of a statement.
-    pub(crate) fn bundle(&self, attempt: &str, predicate_type: &str, subject: &Digest) -> Option<&Bundle> {
-        self.bundles
-            .iter()
-            .find(|b| b.attempt == attempt && b.predicate_type == predicate_type && b.subject == *subject)
+    pub(crate) fn bundle(&self, predicate_type: &str, subject: &Digest) -> Option<&Bundle> {
+        self.bundles.iter().find(|b| b.predicate_type == predicate_type && b.subject == *subject)
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use registry::Hosts;
 use serde::Deserialize;
 
+use crate::vault::settings::VaultSettings;
+
 /// The signer's configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,6 +15,9 @@ pub struct SignerConfig {
     pub verifier_id: String,
     /// Where the image key is kept.
     pub key: KeyKept,
+    /// How Vault is reached, when it is.
+    #[serde(default)]
+    pub vault: Option<VaultSettings>,
     /// The registries that may be contacted.
     #[serde(default)]
     pub registry: Hosts,
@@ -22,8 +27,12 @@ pub struct SignerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyKept {
-    /// In a file of the signer's own: for trying, and said in what is signed.
+    /// In a file of the signer's own, and what it remembers in another: for trying, and said in what is signed.
     File,
+    /// In Vault's transit engine, which signs; what the signer remembers lies in Vault as well.
+    VaultTransit,
+    /// In Vault's KV engine, fetched for one job; what the signer remembers lies in Vault as well.
+    VaultKv,
 }
 
 impl SignerConfig {
@@ -33,6 +42,28 @@ impl SignerConfig {
     /// A text for a person: the file, and what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))
+        let config: Self = artifact::settings::parse(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        config.check().map_err(|why| format!("{}: {why}", path.display()))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let transit = self.vault.as_ref().map(|vault| vault.transit.is_some());
+        match (self.key, transit) {
+            (KeyKept::File, None) | (KeyKept::VaultTransit, Some(true)) | (KeyKept::VaultKv, Some(false)) => {}
+            (KeyKept::File, Some(_)) => return Err("key = \"file\" and [vault] exclude each other".to_owned()),
+            (KeyKept::VaultTransit, _) => {
+                return Err("key = \"vault-transit\" needs [vault] with vault.transit".to_owned());
+            }
+            (KeyKept::VaultKv, None) => return Err("key = \"vault-kv\" needs [vault]".to_owned()),
+            (KeyKept::VaultKv, Some(true)) => {
+                return Err("key = \"vault-kv\" and vault.transit exclude each other".to_owned());
+            }
+        }
+        let named = self.vault.iter().flat_map(|vault| vault.registry.keys());
+        match named.into_iter().find(|registry| !self.registry.lists(registry)) {
+            Some(registry) => Err(format!("vault.registry names {registry:?}, and [registry] does not list it")),
+            None => Ok(()),
+        }
     }
 }

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
+    /// What is the image key? Asked when it is not in the room's first frame, because somebody else keeps it.
+    Key,
     /// What was the last checkpoint you saw?
     State,
     /// Release this.
@@ -51,6 +53,11 @@ pub struct ReleaseAsk {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
+    /// The image key.
+    Key {
+        /// In PEM.
+        public: String,
+    },
     /// The size of the last checkpoint it saw; 0 at first.
     State {
         /// How many entries the log had.

@@ -1,4 +1,4 @@
-//! The image key. A trait, because Vault's transit engine is to be the other keeper of it; the file is for trying.
+//! The image key: in Vault's transit engine, fetched from Vault for one job, or in a file, for trying.
 
 use std::fs;
 use std::io;
@@ -15,14 +15,14 @@ pub trait ImageKey {
     /// The key that verifies.
     fn public(&self) -> PublicKey;
 
-    /// Where it is kept, as it stands in what is signed: `file`.
+    /// Where it is kept, as it stands in what is signed: `vault-transit`, `vault-kv` or `file`.
     fn kept(&self) -> &'static str;
 
-    /// Signs a message.
+    /// Signs messages, in one go, for one attempt: at most once for each attempt. The signatures are in the messages' order.
     ///
     /// # Errors
-    /// When whoever keeps the key does not sign.
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure>;
+    /// When whoever keeps the key does not sign; or when its answer is lost: then the attempt is over.
+    fn sign(&self, messages: &[Vec<u8>], attempt: &str) -> Result<Vec<Vec<u8>>, Failure>;
 }
 
 /// A key in a file of the signer's own.
@@ -65,7 +65,7 @@ impl ImageKey for FileKey {
         "file"
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Failure> {
-        Ok(self.0.sign(message))
+    fn sign(&self, messages: &[Vec<u8>], _: &str) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(messages.iter().map(|message| self.0.sign(message)).collect())
     }
 }

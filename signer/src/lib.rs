@@ -25,3 +25,4 @@ pub mod sequence;
 pub mod state;
 #[cfg(feature = "room")]
 mod statements;
+pub mod vault;

@@ -14,6 +14,7 @@ use artifact::digest::{Base64, hex};
 use artifact::failure::Failure;
 use artifact::key::PublicKey;
 use artifact::layout::Layout;
+use artifact::statement::permit::Terms;
 use artifact::{Digest, Moment};
 use audit::door::{Appended, Submission};
 use audit::entry::{Attempt, Bundle, Permit, PromotionId, Reason, Release, Signature};
@@ -22,7 +23,7 @@ use audit::recorded::{LastSeen, Proven, Recorded};
 use policy::Rules;
 use registry::Client;
 
-use crate::attempt::{Made, not_recorded};
+use crate::attempt::{ATTEMPTS, Made, not_recorded};
 use crate::bundle;
 use crate::config::SignerConfig;
 use crate::door::{Answer, ReleaseAsk};
@@ -134,15 +135,15 @@ impl Signer<'_> {
         recorder.say("verified, and decided again");
         let attempt = self.bind(&mut job, &to_sign, store, recorder)?;
         self.sign(&mut job, &attempt, &to_sign, key, recorder)?;
-        self.bundle(&mut job, &attempt, &to_sign, &key.public(), recorder)?;
+        self.bundle(&mut job, &to_sign, &key.public(), recorder)?;
         recorder.say("signed and recorded");
-        let referrers = self.publish(&job, &attempt, &to_sign, &stores.rebuilds)?;
+        let referrers = self.publish(&job, &to_sign, &stores.rebuilds)?;
         self.record_release(job, attempt, referrers, store, recorder)
     }
 
     /// Admits the permit and what is recorded under it, against the last checkpoint that was seen.
     fn admit(&self, ask: &ReleaseAsk, store: &dyn Store) -> Result<Admitted, Stop> {
-        let memory = store.load()?;
+        let mut memory = store.load()?;
         let mut seen = memory.seen;
         let recorded = |e| Stop::Failed(not_recorded(&e));
         let permit = seen.admit(&self.keys.log, &ask.permit, &ask.consistency).map_err(recorded)?;
@@ -151,12 +152,16 @@ impl Signer<'_> {
         for proven in &ask.recorded {
             made.take(&mut seen, self.keys, proven, &ask.consistency).map_err(recorded)?;
         }
+        store.recall(&mut memory, &names(&permit.value().terms))?;
         let index = permit.index();
-        made.attempt = made.attempt.filter(|a| a.permit == index);
+        made.attempts.retain(|a| a.permit == index);
         Ok(Admitted { permit, made, seen, memory })
     }
 
     /// Records the attempt, and binds the tags to it by compare-and-set: a permit is used once, and never an older one.
+    ///
+    /// What is not signed yet needs an attempt of its own: an older one may have had its answer, which is lost, and nobody
+    /// signs twice for one attempt.
     fn bind(
         &self,
         job: &mut Job<'_>,
@@ -167,7 +172,13 @@ impl Signer<'_> {
         let terms = job.permit.value().terms.clone();
         let index = job.permit.index();
         check_use(job, &terms)?;
-        if job.made.attempt.is_none() {
+        if !job.made.complete(to_sign) {
+            if job.made.attempts.len() >= ATTEMPTS {
+                let text = format!(
+                    "{ATTEMPTS} attempts under the permit at {index}, and none had its answer: it must expire first"
+                );
+                return Err(Failure::later("attempts-exhausted", text).into());
+            }
             let mut raw = [0; 16];
             getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
             let attempt = Attempt {
@@ -179,10 +190,9 @@ impl Signer<'_> {
             };
             self.record(job, recorder, vec![Submission::Body(attempt.into())])?;
         }
-        let attempt = job.made.attempt.as_ref().map(|a| a.id.clone()).ok_or_else(lost)?;
+        let attempt = job.made.attempts.last().map(|a| a.id.clone()).ok_or_else(lost)?;
         let previous = previous(job, &terms);
-        for tag in &terms.tags {
-            let name = format!("{}:{tag}", terms.repository);
+        for name in names(&terms) {
             let (attempt, digest) = (attempt.clone(), terms.digest);
             job.memory.tags.insert(name, Used { permit: index, attempt, digest, previous, released: false });
         }
@@ -191,7 +201,8 @@ impl Signer<'_> {
         Ok(attempt)
     }
 
-    /// Signs what is not signed yet, and records each signature with its leaf before anything else happens with it.
+    /// Signs what is not signed yet, in one go, and records the signatures with their leaves before anything else happens
+    /// with them.
     fn sign(
         &self,
         job: &mut Job<'_>,
@@ -200,14 +211,21 @@ impl Signer<'_> {
         key: &dyn ImageKey,
         recorder: &mut dyn Recorder,
     ) -> Result<(), Stop> {
+        let missing: Vec<&ToSign> = to_sign.iter().filter(|s| job.made.signature(s).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let messages: Vec<Vec<u8>> = missing.iter().map(|s| s.message()).collect();
+        let signatures = key.sign(&messages, attempt)?;
         let public = key.public();
-        let promotion = job.permit.value().promotion;
         let mut submissions = Vec::new();
-        for statement in to_sign.iter().filter(|s| job.made.signature(attempt, s).is_none()) {
-            let message = statement.message();
-            let signature = key.sign(&message)?;
+        for ((statement, message), signature) in missing.into_iter().zip(&messages).zip(signatures) {
+            // Whoever keeps the key is not believed either.
+            public
+                .verify(message, &signature)
+                .map_err(|e| Failure::later("signature-wrong", format!("signing: {e}")))?;
             let entry = Signature {
-                promotion,
+                promotion: job.permit.value().promotion,
                 attempt: attempt.to_owned(),
                 payload_type: statement.payload_type.to_owned(),
                 payload: Base64(statement.payload.clone()),
@@ -218,17 +236,16 @@ impl Signer<'_> {
             };
             submissions.push(Submission::Body(entry.into()));
             if statement.is_statement() {
-                submissions.push(Submission::Raw(Base64(bundle::rekor_leaf(&message, &signature, &public)?)));
+                submissions.push(Submission::Raw(Base64(bundle::rekor_leaf(message, &signature, &public)?)));
             }
         }
-        if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
+        self.record(job, recorder, submissions)
     }
 
     /// Assembles the bundles that are not there yet, and records them: what is attached is these very bytes.
     fn bundle(
         &self,
         job: &mut Job<'_>,
-        attempt: &str,
         to_sign: &[ToSign],
         key: &PublicKey,
         recorder: &mut dyn Recorder,
@@ -236,25 +253,19 @@ impl Signer<'_> {
         let (promotion, subject) = (job.permit.value().promotion, job.permit.value().terms.digest);
         let mut submissions = Vec::new();
         for statement in to_sign.iter().filter(|s| s.is_statement()) {
-            if job.made.bundle(attempt, &statement.predicate_type, &subject).is_some() {
+            if job.made.bundle(&statement.predicate_type, &subject).is_some() {
                 continue;
             }
-            let signature = job.made.signature(attempt, statement).ok_or_else(lost)?;
+            let signature = job.made.signature(statement).ok_or_else(lost)?;
             let leaf = bundle::rekor_leaf(&statement.message(), &signature.signature.0, key)?;
             let leaf = job.made.leaf(&leaf).ok_or_else(lost)?;
             let bytes = bundle::bundle(&statement.payload, &signature.signature.0, key, leaf, &self.keys.log)?;
-            submissions.push(Submission::Body(bundle_entry(promotion, attempt, subject, statement, bytes)));
+            submissions.push(Submission::Body(bundle_entry(promotion, &signature.attempt, subject, statement, bytes)));
         }
         if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
     }
 
-    fn publish(
-        &self,
-        job: &Job<'_>,
-        attempt: &str,
-        to_sign: &[ToSign],
-        rebuilds: &Layout,
-    ) -> Result<Vec<Digest>, Stop> {
+    fn publish(&self, job: &Job<'_>, to_sign: &[ToSign], rebuilds: &Layout) -> Result<Vec<Digest>, Stop> {
         let terms = &job.permit.value().terms;
         let mut publication = Publication {
             terms,
@@ -265,12 +276,12 @@ impl Signer<'_> {
             created: job.evidence.source_date,
         };
         for statement in to_sign {
-            let signature = job.made.signature(attempt, statement).ok_or_else(lost)?;
+            let signature = job.made.signature(statement).ok_or_else(lost)?;
             if !statement.is_statement() {
                 publication.signatures.push(legacy::signature_layer(&statement.payload, &signature.signature.0));
                 continue;
             }
-            let bundle = job.made.bundle(attempt, &statement.predicate_type, &terms.digest).ok_or_else(lost)?;
+            let bundle = job.made.bundle(&statement.predicate_type, &terms.digest).ok_or_else(lost)?;
             let attached = Attached { predicate_type: bundle.predicate_type.clone(), bytes: bundle.bundle.0.clone() };
             publication.bundles.push(attached);
             if statement.predicate_type != crate::statements::SIGN {
@@ -312,8 +323,8 @@ impl Signer<'_> {
         };
         self.record(&mut job, recorder, vec![Submission::Body(release.into())])?;
         // Killed before this, the next permit may name either digest as the previous one: `previous` takes both.
-        for tag in &terms.tags {
-            if let Some(used) = job.memory.tags.get_mut(&format!("{}:{tag}", terms.repository)) {
+        for name in names(&terms) {
+            if let Some(used) = job.memory.tags.get_mut(&name) {
                 used.released = true;
             }
         }
@@ -351,6 +362,11 @@ fn bundle_entry(
     let predicate_type = statement.predicate_type.clone();
     let (attempt, bundle, at) = (attempt.to_owned(), Base64(bytes), Moment::now());
     Bundle { promotion, attempt, subject, predicate_type, bundle, at }.into()
+}
+
+/// The tags of a permit, as the memory names them.
+fn names(terms: &Terms) -> Vec<String> {
+    terms.tags.iter().map(|tag| format!("{}:{tag}", terms.repository)).collect()
 }
 
 fn refused(code: &str, message: String) -> Stop {

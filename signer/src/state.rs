@@ -1,5 +1,5 @@
 //! What the signer remembers, by compare-and-set: the last checkpoint it saw, and for each repository and tag the last
-//! permit it used. A trait, because Vault's KV store is to keep it out of reach of a rollback of this host's disk.
+//! permit it used. Vault's KV engine keeps it out of reach of a rollback of this host's disk; a file is for trying.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -22,6 +22,9 @@ pub struct Memory {
     pub seen: LastSeen,
     /// By `repository:tag`.
     pub tags: BTreeMap<String, Used>,
+    /// What a store with an entry for each tag has of it: its version, and what it says.
+    #[serde(skip)]
+    pub(crate) known: BTreeMap<String, (u64, Option<Used>)>,
 }
 
 /// The last use of a tag.
@@ -72,6 +75,12 @@ pub trait Store {
     /// When it can't be read, or is not what was written.
     fn load(&self) -> Result<Memory, Failure>;
 
+    /// Brings back what is remembered of these tags (`repository:tag`), where [`Store::load`] did not.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    fn recall(&self, memory: &mut Memory, tags: &[String]) -> Result<(), Failure>;
+
     /// Puts `memory` in place of the one of its version, and counts the version up.
     ///
     /// # Errors
@@ -79,11 +88,25 @@ pub trait Store {
     fn swap(&self, memory: &mut Memory) -> Result<(), Failure>;
 }
 
+/// Held by one signer of this host at a time, until it goes.
+#[derive(Debug)]
+pub(crate) struct Lock(#[expect(dead_code, reason = "it is held")] File);
+
+impl Lock {
+    /// Waits for another signer to end.
+    pub(crate) fn take(own: &Path) -> Result<Self, Failure> {
+        let broken = |e: io::Error| Failure::later("signer-state", format!("{}: {e}", own.display()));
+        let lock = OpenOptions::new().create(true).append(true).open(own.join("lock")).map_err(broken)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| broken(e.into()))?;
+        Ok(Self(lock))
+    }
+}
+
 /// A file of the signer's own. Held locked, so that two signers can't go on from one version.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl FileStore {
@@ -92,10 +115,7 @@ impl FileStore {
     /// # Errors
     /// As the file system says.
     pub fn open(own: &Path) -> Result<Self, Failure> {
-        let broken = |e: io::Error| Failure::later("signer-state", format!("{}: {e}", own.display()));
-        let lock = OpenOptions::new().create(true).append(true).open(own.join("lock")).map_err(broken)?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).map_err(|e| broken(e.into()))?;
-        Ok(Self { path: own.join("state.json"), _lock: lock })
+        Ok(Self { path: own.join("state.json"), _lock: Lock::take(own)? })
     }
 }
 
@@ -109,6 +129,10 @@ impl Store for FileStore {
             }
             Err(e) => Err(Failure::of_store("signer-state-broken", &e)),
         }
+    }
+
+    fn recall(&self, _: &mut Memory, _: &[String]) -> Result<(), Failure> {
+        Ok(())
     }
 
     fn swap(&self, memory: &mut Memory) -> Result<(), Failure> {

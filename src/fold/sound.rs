@@ -17,6 +17,9 @@ type Fault = Option<&'static str>;
 /// The most statements of one attempt.
 const STATEMENTS: usize = 16;
 
+/// The most attempts under one permit: the signer makes no more.
+const ATTEMPTS: usize = 16;
+
 impl Fold {
     /// Why an entry that says this would be void; `None`: it counts.
     pub fn fault(&self, body: &Body) -> Fault {
@@ -93,9 +96,9 @@ impl Fold {
     }
 
     fn signature_fault(&self, promotion: &Promotion, signature: &Signature) -> Fault {
-        let Some(attempt) = &promotion.attempt else { return Some("a signature without an attempt") };
-        let announced = attempt.id == signature.attempt
-            && attempt.statements.contains(&Digest::of(&signature.payload.0))
+        let attempt = promotion.attempts.iter().find(|attempt| attempt.id == signature.attempt);
+        let Some(attempt) = attempt else { return Some("a signature without an attempt") };
+        let announced = attempt.statements.contains(&Digest::of(&signature.payload.0))
             && released::signed(signature, &self.keys.image);
         (!announced).then_some("a signature that is not the image key's, or was not announced")
     }
@@ -111,13 +114,16 @@ fn attempt_fault(promotion: &Promotion, attempt: &Attempt) -> Fault {
     if promotion.permit_index != Some(attempt.permit) || attempt.statements.len() > STATEMENTS {
         return Some("an attempt under another permit");
     }
-    // The first counts; the signer's memory says so as well.
-    promotion.attempt.as_ref().map(|_| "a second attempt under one permit")
+    if promotion.attempts.len() >= ATTEMPTS {
+        return Some("more attempts than a permit has");
+    }
+    // A new one for each answer that was lost; the signer's memory says which is the newest.
+    promotion.attempts.iter().any(|a| a.id == attempt.id).then_some("an attempt that is there already")
 }
 
 fn bundle_fault(promotion: &Promotion, bundle: &Bundle) -> Fault {
-    let attempt = promotion.attempt.as_ref().map(|a| &a.id);
-    (attempt != Some(&bundle.attempt) || !promotion.signed).then_some("a bundle without a signature")
+    let known = promotion.attempts.iter().any(|attempt| attempt.id == bundle.attempt);
+    (!known || !promotion.signed).then_some("a bundle without a signature")
 }
 
 fn release_fault(promotion: &Promotion, release: &Release) -> Fault {

@@ -1,5 +1,6 @@
 //! The signer room: one release, and it ends.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use artifact::failure::Failure;
@@ -9,11 +10,17 @@ use audit::keys::HouseKeys;
 use hardening::Room;
 use hardening::room::{self, Entered, Hello};
 use policy::Rules;
-use signer::config::{KeyKept, SignerConfig};
+use signer::config::SignerConfig;
 use signer::door::{Answer, Ask, ReleaseAsk};
-use signer::key::{FileKey, ImageKey as _};
+use signer::key::{FileKey, ImageKey};
 use signer::sequence::{Recorder, Signer, Stop};
-use signer::state::{FileStore, Store as _};
+use signer::state::{FileStore, Store};
+use signer::vault::{KvKey, Session, TransitKey, VaultStore};
+
+/// What was a secret is erased when its memory is given back, whoever had a copy: this program's own code, the HTTP client,
+/// TLS.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 fn main() -> ExitCode {
     let done = room::enter(Room::Signer).map_err(|e| e.to_string()).and_then(|entered| serve(&entered));
@@ -45,44 +52,152 @@ impl Recorder for Door<'_> {
     }
 }
 
+/// Says the Hello and answers, by a key and a memory in files or in Vault.
 fn serve(entered: &Entered) -> Result<(), String> {
-    let own = entered.state.join("public/signer/own");
-    // The lock first: two first starts must not make two keys.
-    let store = FileStore::open(&own).map_err(|e| e.to_string())?;
-    let key = FileKey::open(&own).map_err(|e| e.to_string())?;
-    let hello = Hello::new(Room::Signer, entered, Some(key.public().to_string()));
-    frame::send(&entered.channel, &hello).map_err(|e| e.to_string())?;
-    loop {
-        let answer = match frame::receive(&entered.channel) {
-            Ok(Ask::State) => match store.load() {
-                Ok(memory) => Answer::State { seen: memory.seen.size() },
-                Err(failure) => Answer::Failed(failure),
-            },
-            Ok(Ask::Release(ask)) => match release(entered, &ask, &key, &store) {
-                Ok(answer) => answer,
-                Err(Stop::Refused(reasons)) => Answer::Refused { reasons },
-                Err(Stop::Failed(failure)) => Answer::Failed(failure),
-            },
-            Ok(Ask::Recorded(_)) => Answer::Failed(Failure::halt("coordinator-out-of-turn", "nothing was asked for")),
-            Err(FrameError::Closed) => return Ok(()),
-            Err(e) => return Err(e.to_string()),
-        };
-        frame::send(&entered.channel, &answer).map_err(|e| e.to_string())?;
+    let config = match config(entered) {
+        Ok(config) => config,
+        Err(failure) => return refuse(entered, &failure),
+    };
+    let own = own(entered);
+    let Some(vault) = &config.vault else {
+        // The lock first: two first starts must not make two keys.
+        let store = FileStore::open(&own).map_err(|e| e.to_string())?;
+        let key = FileKey::open(&own).map_err(|e| e.to_string())?;
+        hello(entered, Some(key.public().to_string()))?;
+        return Serving { entered, config: &config, key: &key, store: &store }.serve();
+    };
+    let opened = Session::open(vault).and_then(|session| logins(config.clone(), &session).map(|c| (session, c)));
+    let (session, config) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => return refuse(entered, &failure),
+    };
+    let done = in_session(entered, &config, &session, &own);
+    drop(config);
+    // Not the job's failure: it is done, and the token ends by its own time.
+    session.end().unwrap_or_else(|e| eprintln!("countersign-signer: {e}"));
+    done
+}
+
+/// Vault keeps the memory, and keeps or lends the key.
+fn in_session(entered: &Entered, config: &SignerConfig, session: &Session, own: &Path) -> Result<(), String> {
+    let Some(vault) = &config.vault else { return Err("[vault] is gone".to_owned()) };
+    let store = match VaultStore::open(session, &vault.kv, own) {
+        Ok(store) => store,
+        Err(failure) => return refuse(entered, &failure),
+    };
+    let key: Result<Box<dyn ImageKey + '_>, Failure> = match &vault.transit {
+        Some(transit) => TransitKey::open(session, transit).map(|key| Box::new(key) as _),
+        None => lock_memory(entered).and_then(|()| KvKey::fetch(session, &vault.kv)).map(|key| Box::new(key) as _),
+    };
+    let key = match key {
+        Ok(key) => key,
+        Err(failure) => return refuse(entered, &failure),
+    };
+    hello(entered, None)?;
+    Serving { entered, config, key: &*key, store: &store }.serve()
+}
+
+/// A key that comes here must not end up on a disk: no page of this process is swapped from now on.
+fn lock_memory(entered: &Entered) -> Result<(), Failure> {
+    let all = rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE;
+    match rustix::mm::mlockall(all) {
+        Ok(()) => Ok(()),
+        // Everything that a trial signs says that it is one.
+        Err(_) if entered.trial => Ok(()),
+        Err(e) => {
+            Err(Failure::later("memory-not-locked", format!("mlockall: {e}: the key would not be safe from swap")))
+        }
     }
 }
 
-fn release(entered: &Entered, ask: &ReleaseAsk, key: &FileKey, store: &FileStore) -> Result<Answer, Stop> {
-    let unconfigured = |e: String| Failure::later("configuration", e);
-    let config = SignerConfig::load(&entered.config.join("signer.toml")).map_err(unconfigured)?;
-    let KeyKept::File = config.key;
-    let rules = read(entered, "signer-rules.toml")?;
-    let rules = Rules::parse(rules.as_bytes()).map_err(|e| unconfigured(format!("signer-rules.toml: {e}")))?;
-    let keys: HouseKeys = read(entered, "keys.toml")?.parse().map_err(|e| unconfigured(format!("keys.toml: {e}")))?;
-    let signer = Signer { config: &config, rules: &rules, keys: &keys, trial: entered.trial, state: &entered.state };
-    signer.release(ask, key, store, &mut Door(entered))
+/// The registries' logins that lie in Vault.
+fn logins(mut config: SignerConfig, session: &Session) -> Result<SignerConfig, Failure> {
+    if let Some(vault) = &config.vault {
+        for (registry, name) in &vault.registry {
+            let login = session.registry_login(&vault.kv, name)?;
+            if !config.registry.log_in(registry, login) {
+                let text = format!("{name}: the fields username and password are expected, each on one line");
+                return Err(Failure::later("vault-registry-login", text));
+            }
+        }
+    }
+    Ok(config)
+}
+
+/// Says the Hello, and answers each question by why nothing can be done.
+fn refuse(entered: &Entered, failure: &Failure) -> Result<(), String> {
+    hello(entered, None)?;
+    loop {
+        match frame::receive::<Ask>(&entered.channel) {
+            Ok(_) => frame::send(&entered.channel, &Answer::Failed(failure.clone())).map_err(|e| e.to_string())?,
+            Err(FrameError::Closed) => return Ok(()),
+            Err(e) => return Err(e.to_string()),
+        }
+    }
+}
+
+fn hello(entered: &Entered, key: Option<String>) -> Result<(), String> {
+    frame::send(&entered.channel, &Hello::new(Room::Signer, entered, key)).map_err(|e| e.to_string())
+}
+
+fn own(entered: &Entered) -> PathBuf {
+    entered.state.join("public/signer/own")
+}
+
+fn config(entered: &Entered) -> Result<SignerConfig, Failure> {
+    SignerConfig::load(&entered.config.join("signer.toml")).map_err(unconfigured)
+}
+
+fn unconfigured(e: String) -> Failure {
+    Failure::later("configuration", e)
+}
+
+/// A signer that has its key and its memory.
+struct Serving<'a> {
+    entered: &'a Entered,
+    config: &'a SignerConfig,
+    key: &'a dyn ImageKey,
+    store: &'a dyn Store,
+}
+
+impl Serving<'_> {
+    fn serve(&self) -> Result<(), String> {
+        let channel = &self.entered.channel;
+        loop {
+            let answer = match frame::receive(channel) {
+                Ok(Ask::Key) => Answer::Key { public: self.key.public().to_string() },
+                Ok(Ask::State) => match self.store.load() {
+                    Ok(memory) => Answer::State { seen: memory.seen.size() },
+                    Err(failure) => Answer::Failed(failure),
+                },
+                Ok(Ask::Release(ask)) => match self.release(&ask) {
+                    Ok(answer) => answer,
+                    Err(Stop::Refused(reasons)) => Answer::Refused { reasons },
+                    Err(Stop::Failed(failure)) => Answer::Failed(failure),
+                },
+                Ok(Ask::Recorded(_)) => {
+                    Answer::Failed(Failure::halt("coordinator-out-of-turn", "nothing was asked for"))
+                }
+                Err(FrameError::Closed) => return Ok(()),
+                Err(e) => return Err(e.to_string()),
+            };
+            frame::send(channel, &answer).map_err(|e| e.to_string())?;
+        }
+    }
+
+    fn release(&self, ask: &ReleaseAsk) -> Result<Answer, Stop> {
+        let entered = self.entered;
+        let rules = read(entered, "signer-rules.toml")?;
+        let rules = Rules::parse(rules.as_bytes()).map_err(|e| unconfigured(format!("signer-rules.toml: {e}")))?;
+        let keys: HouseKeys =
+            read(entered, "keys.toml")?.parse().map_err(|e| unconfigured(format!("keys.toml: {e}")))?;
+        let signer =
+            Signer { config: self.config, rules: &rules, keys: &keys, trial: entered.trial, state: &entered.state };
+        signer.release(ask, self.key, self.store, &mut Door(entered))
+    }
 }
 
 fn read(entered: &Entered, name: &str) -> Result<String, Failure> {
     let path = entered.config.join(name);
-    std::fs::read_to_string(&path).map_err(|e| Failure::later("configuration", format!("{}: {e}", path.display())))
+    std::fs::read_to_string(&path).map_err(|e| unconfigured(format!("{}: {e}", path.display())))
 }

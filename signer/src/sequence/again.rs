@@ -79,17 +79,17 @@ fn check_terms(terms: &Terms, own: Terms, rules: &ProjectRules, now: Moment, sig
     if reasons.is_empty() { Ok(()) } else { Err(Stop::Refused(reasons)) }
 }
 
-/// A permit is used for one attempt, and a tag never goes back to an older permit.
+/// A permit is used by the attempts that are recorded under it and by no other, until it is released; and a tag never goes
+/// back to an older permit.
 pub(super) fn check_use(job: &Job<'_>, terms: &Terms) -> Result<(), Stop> {
     let index = job.permit.index();
     for tag in &terms.tags {
         let Some(used) = job.memory.used(&terms.repository, tag) else { continue };
-        let attempt = job.made.attempt.as_ref().map(|a| a.id.as_str());
         if used.permit > index {
             let text = format!("{}:{tag} was last written under the permit at {}", terms.repository, used.permit);
             return Err(refused("permit-superseded", text));
         }
-        if used.permit == index && (used.released || attempt != Some(used.attempt.as_str())) {
+        if used.permit == index && (used.released || !job.made.knows(&used.attempt)) {
             return Err(refused("permit-used", format!("the permit at {index} was used for attempt {}", used.attempt)));
         }
     }

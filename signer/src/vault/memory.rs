@@ -1,0 +1,174 @@
+//! The signer's memory in Vault: out of reach of whoever puts this host's disk back.
+//!
+//! One entry for the log, one for each tag, each changed by compare-and-set. Beside it, on this host, stands how far the
+//! entries had come: so that a Vault that was put back is found as well, and neither can go back without the other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use artifact::failure::Failure;
+use artifact::{Digest, durable, json};
+use audit::recorded::LastSeen;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::kv::{self, Fields, Found};
+use super::login::Session;
+use super::needs::{LOG, TAGS};
+use super::settings::Kv;
+use crate::state::{Lock, Memory, Store, Used};
+
+/// The field with the document.
+const FIELD: &str = "says";
+
+/// The memory in Vault.
+#[derive(Debug)]
+pub struct VaultStore<'s> {
+    session: &'s Session,
+    kv: Kv,
+    beside: PathBuf,
+    _lock: Lock,
+}
+
+/// What stands on this host.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    /// The version of the entry for the log.
+    version: u64,
+}
+
+/// What one tag's entry says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfTag {
+    /// `repository:tag`: the entry's own name is a digest.
+    tag: String,
+    used: Used,
+}
+
+impl<'s> VaultStore<'s> {
+    /// Waits for another signer on this host to end.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn open(session: &'s Session, kv: &Kv, own: &Path) -> Result<Self, Failure> {
+        Ok(Self { session, kv: kv.clone(), beside: own.join("vault-state.json"), _lock: Lock::take(own)? })
+    }
+
+    fn beside(&self) -> Result<Option<Beside>, Failure> {
+        match fs::read(&self.beside) {
+            Ok(bytes) => json::parse_canonical("state", &bytes)
+                .map(Some)
+                .map_err(|e| Failure::halt("signer-state-broken", format!("{}: {e}", self.beside.display()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Failure::of_store("signer-state-broken", &e)),
+        }
+    }
+
+    /// Vault's version of the log's entry may never be below what stands here.
+    fn check(&self, version: u64) -> Result<(), Failure> {
+        let Some(beside) = self.beside()? else { return Ok(()) };
+        if version >= beside.version {
+            return Ok(());
+        }
+        let text = format!(
+            "{}/{}/{LOG} in Vault is at version {version}, and was at {} before: Vault was put back, or the entry was removed. \
+             Nothing is signed by an older memory. If Vault was restored on purpose, compare its {TAGS} with the log's newest \
+             releases, then remove {}",
+            self.kv.mount,
+            self.kv.path,
+            beside.version,
+            self.beside.display()
+        );
+        Err(Failure::halt("signer-state-rolled-back", text))
+    }
+
+    fn go_on(&self, version: u64) -> Result<(), Failure> {
+        if self.beside()?.is_some_and(|beside| beside.version >= version) {
+            return Ok(());
+        }
+        let bytes = json::canonical("state", &Beside { version }).map_err(|e| Failure::halt("signer-state", e))?;
+        durable::replace(&self.beside, &bytes, 0o600)
+            .map_err(|e| Failure::later("signer-state", format!("{}: {e}", self.beside.display())))
+    }
+
+    fn document(&self, name: &str, fields: &Fields) -> Result<Vec<u8>, Failure> {
+        let text = fields.get(FIELD).filter(|_| fields.len() == 1);
+        text.map(|text| text.as_bytes().to_vec())
+            .ok_or_else(|| self.broken(name, &"it has not just the field it should"))
+    }
+
+    fn broken(&self, name: &str, why: &dyn std::fmt::Display) -> Failure {
+        let text = format!("{}/{}/{name} in Vault: {why}; somebody else wrote there", self.kv.mount, self.kv.path);
+        Failure::halt("signer-state-broken", text)
+    }
+
+    fn put(&self, name: &str, version: u64, document: &[u8]) -> Result<u64, Failure> {
+        let text = String::from_utf8(document.to_vec()).map_err(|e| Failure::halt("signer-state", e))?;
+        let fields: Fields = [(FIELD.to_owned(), Zeroizing::new(text))].into();
+        kv::put(self.session, &self.kv, name, version, &fields)?
+            .ok_or_else(|| Failure::later("signer-state-moved", "another signer went on meanwhile; start again"))
+    }
+}
+
+impl Store for VaultStore<'_> {
+    fn load(&self) -> Result<Memory, Failure> {
+        let (version, seen) = match kv::read(self.session, &self.kv, LOG)? {
+            Found::Nothing => (0, LastSeen::default()),
+            Found::Entry(version, fields) => {
+                let document = self.document(LOG, &fields)?;
+                (version, json::parse_canonical("state", &document).map_err(|e| self.broken(LOG, &e))?)
+            }
+            Found::Deleted(version) => return Err(self.broken(LOG, &format!("version {version} was deleted"))),
+        };
+        self.check(version)?;
+        self.go_on(version)?;
+        Ok(Memory { version, seen, ..Memory::default() })
+    }
+
+    fn recall(&self, memory: &mut Memory, tags: &[String]) -> Result<(), Failure> {
+        for tag in tags {
+            let name = entry(tag);
+            match kv::read(self.session, &self.kv, &name)? {
+                Found::Nothing => drop(memory.known.insert(tag.clone(), (0, None))),
+                Found::Entry(version, fields) => {
+                    let document = self.document(&name, &fields)?;
+                    let of: OfTag = json::parse_canonical("state", &document).map_err(|e| self.broken(&name, &e))?;
+                    if of.tag != *tag {
+                        return Err(self.broken(&name, &"it speaks of another tag"));
+                    }
+                    memory.known.insert(tag.clone(), (version, Some(of.used.clone())));
+                    memory.tags.insert(tag.clone(), of.used);
+                }
+                Found::Deleted(version) => return Err(self.broken(&name, &format!("version {version} was deleted"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn swap(&self, memory: &mut Memory) -> Result<(), Failure> {
+        // The tags first: a tag that is bound to an attempt which is recorded does no harm without the log's own entry.
+        let changed: BTreeMap<_, _> = memory.tags.iter().map(|(tag, used)| (tag.clone(), used.clone())).collect();
+        for (tag, used) in changed {
+            let (version, before) = memory.known.get(&tag).cloned().unwrap_or_default();
+            if before.as_ref() == Some(&used) {
+                continue;
+            }
+            let of = OfTag { tag: tag.clone(), used: used.clone() };
+            let document = json::canonical("state", &of).map_err(|e| Failure::halt("signer-state", e))?;
+            let version = self.put(&entry(&tag), version, &document)?;
+            memory.known.insert(tag, (version, Some(used)));
+        }
+        let document = json::canonical("state", &memory.seen).map_err(|e| Failure::halt("signer-state", e))?;
+        memory.version = self.put(LOG, memory.version, &document)?;
+        self.go_on(memory.version)
+    }
+}
+
+/// The name of a tag's entry.
+fn entry(tag: &str) -> String {
+    format!("{TAGS}/{}", Digest::of(tag.as_bytes()).hex())
+}
