@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 # Other people's tools that the tests try ours against; built once, kept outside the checkout.
-PEERS = buildkit containerd cosign ggcr litewitness page sigstore-js sigstore-verify tessera tlog-proof torchwood
+PEERS = buildkit containerd cosign ggcr litewitness openbao page sigstore-js sigstore-verify tessera tlog-proof torchwood
 
 .PHONY: demo test bench check setup
 

@@ -23,6 +23,7 @@ mod review;
 mod rooms;
 mod scene;
 mod unpacked;
+mod vault;
 mod vectors;
 mod walls;
 mod witness;

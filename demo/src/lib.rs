@@ -16,7 +16,9 @@ pub mod registry;
 pub mod show;
 pub mod spoil;
 pub mod trouble;
+pub mod vault;
 pub mod world;
 
 pub use trouble::Trouble;
+pub use vault::Vault;
 pub use world::{Line, World};
