@@ -87,6 +87,9 @@ pub enum Command {
     /// What verifiers elsewhere are handed. Holds no secret.
     #[command(subcommand)]
     Trust(Trust),
+    /// What Vault or OpenBao must let the signer do.
+    #[command(subcommand)]
+    Vault(Vault),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -190,6 +193,19 @@ pub enum Log {
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
     },
+}
+
+/// What Vault must let the signer do.
+#[derive(Debug, Subcommand)]
+pub enum Vault {
+    /// Print the policy of the signer's role, by [vault] in signer.toml: what it needs, and nothing else.
+    #[command(after_help = "For a role that logs in by AppRole:\n\n  \
+                      countersign vault policy | bao policy write countersign-signer -\n  \
+                      bao write auth/approle/role/countersign-signer token_policies=countersign-signer \\\n    \
+                      token_no_default_policy=true token_ttl=10m\n\n\
+                      The signer measures its token at each job, and refuses one that can do more: a root token, a second \
+                      policy, Vault's default policy, a wildcard. vault works in place of bao.")]
+    Policy,
 }
 
 /// What to hand to verifiers.

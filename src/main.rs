@@ -21,6 +21,7 @@ mod status;
 mod surroundings;
 mod timeline;
 mod trust;
+mod vault;
 
 use std::path::Path;
 
@@ -63,6 +64,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Log(Log::Prove { index, out }) => review::prove(places, *index, out).map_err(of),
         Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
         Command::Trust(what) => trust::trust(places, what).map_err(of),
+        Command::Vault(cli::Vault::Policy) => vault::policy(places).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
             Ok(())

@@ -23,12 +23,18 @@ pub struct Scene {
 impl Scene {
     /// A world with the project `app`, its keys pinned.
     pub fn new() -> Self {
+        let scene = Self::unpinned();
+        scene.world.keys().unwrap();
+        scene
+    }
+
+    /// The same, before its keys are.
+    pub fn unpinned() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let mut world = World::start(folder.path()).unwrap();
         let base = world.base(Base::Tiny).unwrap();
         let line = world.project("app", &[&base], |_| {}).unwrap();
-        world.keys().unwrap();
         Self { world, line, base, _folder: folder }
     }
 

@@ -1,5 +1,7 @@
 //! A real OpenBao, as the signer has it: what the tests of it stand on.
 
+mod signs;
+
 use std::fs;
 
 use artifact::Digest;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use artifact::durable;
 
-pub use settings::{Orders, Project, Rules, Settings, Witnesses};
+pub use settings::{Kept, Orders, Project, Rules, Settings, Witnesses};
 
 use crate::binaries::Binaries;
 use crate::command::{Ran, ran, run};

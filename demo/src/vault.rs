@@ -2,6 +2,7 @@
 //!
 //! It is driven by its own client, as root. The server is the peer `openbao` of `tests/peers`, fetched when it is not there.
 
+pub mod proxy;
 mod server;
 
 use std::fs;
@@ -67,6 +68,11 @@ impl Vault {
     /// `https://127.0.0.1:PORT`: the same after a restart.
     pub fn address(&self) -> String {
         server::address(self.ports.api)
+    }
+
+    /// The same without TLS, for a [`proxy::Proxy`] that is to see requests.
+    pub fn plain(&self) -> std::net::SocketAddr {
+        (std::net::Ipv4Addr::LOCALHOST, self.ports.plain).into()
     }
 
     /// The certificate of the authority that signed the server's, as PEM.

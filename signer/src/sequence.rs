@@ -3,6 +3,8 @@
 
 mod again;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod testkit;
 #[cfg(test)]
 mod tests;

@@ -137,6 +137,25 @@ pub struct Settings {
     pub witnesses: Witnesses,
     /// Who may order what, and where orders lie.
     pub orders: Option<Orders>,
+    /// Where the signer keeps its key and its memory.
+    pub kept: Kept,
+}
+
+/// Where the signer keeps its key and its memory.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// `file`, `vault-transit` or `vault-kv`.
+    pub key: &'static str,
+    /// What `signer.toml` says of Vault, as TOML.
+    pub vault: String,
+    /// The files that the signer must see for it.
+    pub files: Vec<PathBuf>,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { key: "file", vault: String::new(), files: Vec::new() }
+    }
 }
 
 /// The log's witnesses.
@@ -187,8 +206,13 @@ impl Settings {
             ("builder.toml", self.builder()?),
             ("compare.toml", format!("builder_id = \"{BUILDER_ID}\"\nbuilder = \"builder-1\"\n")),
             ("keeper.toml", self.keeper() + &self.ordered(&["forget"])),
-            ("signer.toml", format!("verifier_id = \"{VERIFIER_ID}\"\nkey = \"file\"\n{}", self.hosts())),
+            ("signer.toml", self.signer()),
         ])
+    }
+
+    fn signer(&self) -> String {
+        let Kept { key, vault, .. } = &self.kept;
+        format!("verifier_id = \"{VERIFIER_ID}\"\nkey = \"{key}\"\n{}\n{vault}", self.hosts())
     }
 
     /// The trust file of verifiers: the keys, and the names that may speak.
@@ -228,6 +252,8 @@ impl Settings {
             self.projects.iter().flat_map(|p| [&p.source, &p.evidence]).chain(self.orders.iter().map(|o| &o.folder));
         let seen: Vec<String> = seen.map(|path| path.display().to_string()).collect();
         let _ = writeln!(file, "[expose]\nintake = {}", array(seen.iter().map(String::as_str)));
+        let files: Vec<String> = self.kept.files.iter().map(|path| path.display().to_string()).collect();
+        let _ = writeln!(file, "signer = {}", array(files.iter().map(String::as_str)));
         file
     }
 

@@ -24,14 +24,17 @@ pub struct Ports {
     pub api: u16,
     /// For others of its cluster.
     pub cluster: u16,
+    /// For clients that stand behind a proxy of the tests: without TLS.
+    pub plain: u16,
 }
 
 impl Ports {
     /// Two that are free now.
     fn free() -> std::io::Result<Self> {
-        let (first, second) =
-            (TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
-        Ok(Self { api: first.local_addr()?.port(), cluster: second.local_addr()?.port() })
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (first, second, third) = (free()?, free()?, free()?);
+        let port = |listener: &TcpListener| listener.local_addr().map(|address| address.port());
+        Ok(Self { api: port(&first)?, cluster: port(&second)?, plain: port(&third)? })
     }
 }
 
@@ -111,7 +114,7 @@ pub fn serve(bao: &Path, folder: &Path, ports: Ports) -> Result<Child, Trouble> 
 /// The audit device stands here, since OpenBao lets nobody make one by its API. Of storages that outlive a restart it has
 /// raft alone, which listens on a port of its own.
 fn configuration(folder: &Path, ports: Ports) -> String {
-    let Ports { api, cluster } = ports;
+    let Ports { api, cluster, plain } = ports;
     let (folder, address) = (folder.display(), address(api));
     format!(
         r#"storage "raft" {{
@@ -124,6 +127,10 @@ listener "tcp" {{
   cluster_address = "127.0.0.1:{cluster}"
   tls_cert_file   = "{folder}/server.pem"
   tls_key_file    = "{folder}/key.pem"
+}}
+listener "tcp" {{
+  address     = "127.0.0.1:{plain}"
+  tls_disable = true
 }}
 audit "file" "file" {{
   options = {{ file_path = "{folder}/audit.log" }}

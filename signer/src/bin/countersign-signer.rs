@@ -64,18 +64,14 @@ fn serve(entered: &Entered) -> Result<(), String> {
         let store = FileStore::open(&own).map_err(|e| e.to_string())?;
         let key = FileKey::open(&own).map_err(|e| e.to_string())?;
         hello(entered, Some(key.public().to_string()))?;
-        return Serving { entered, config: &config, key: &key, store: &store }.serve();
+        return Serving { entered, config: &config, key: &key, store: &store, session: None }.serve();
     };
     let opened = Session::open(vault).and_then(|session| logins(config.clone(), &session).map(|c| (session, c)));
     let (session, config) = match opened {
         Ok(opened) => opened,
         Err(failure) => return refuse(entered, &failure),
     };
-    let done = in_session(entered, &config, &session, &own);
-    drop(config);
-    // Not the job's failure: it is done, and the token ends by its own time.
-    session.end().unwrap_or_else(|e| eprintln!("countersign-signer: {e}"));
-    done
+    in_session(entered, &config, &session, &own)
 }
 
 /// Vault keeps the memory, and keeps or lends the key.
@@ -94,20 +90,23 @@ fn in_session(entered: &Entered, config: &SignerConfig, session: &Session, own: 
         Err(failure) => return refuse(entered, &failure),
     };
     hello(entered, None)?;
-    Serving { entered, config, key: &*key, store: &store }.serve()
+    Serving { entered, config, key: &*key, store: &store, session: Some(session) }.serve()
 }
 
-/// A key that comes here must not end up on a disk: no page of this process is swapped from now on.
+/// A key that comes here must not end up on a disk: no page of this process is swapped from now on, or there is no swap.
 fn lock_memory(entered: &Entered) -> Result<(), Failure> {
     let all = rustix::mm::MlockAllFlags::CURRENT | rustix::mm::MlockAllFlags::FUTURE;
-    match rustix::mm::mlockall(all) {
-        Ok(()) => Ok(()),
-        // Everything that a trial signs says that it is one.
-        Err(_) if entered.trial => Ok(()),
-        Err(e) => {
-            Err(Failure::later("memory-not-locked", format!("mlockall: {e}: the key would not be safe from swap")))
-        }
+    let Err(e) = rustix::mm::mlockall(all) else { return Ok(()) };
+    // One line of titles, and one for each place.
+    let swaps = std::fs::read_to_string("/proc/swaps").map(|text| text.lines().count());
+    if entered.trial || swaps.is_ok_and(|lines| lines == 1) {
+        return Ok(());
     }
+    let text = format!(
+        "mlockall: {e}, and this host has swap: the key would end up there. Let the launcher raise the limit on locked memory \
+         (CAP_SYS_RESOURCE), turn swap off, or have Vault sign: key = \"vault-transit\""
+    );
+    Err(Failure::later("memory-not-locked", text))
 }
 
 /// The registries' logins that lie in Vault.
@@ -158,6 +157,7 @@ struct Serving<'a> {
     config: &'a SignerConfig,
     key: &'a dyn ImageKey,
     store: &'a dyn Store,
+    session: Option<&'a Session>,
 }
 
 impl Serving<'_> {
@@ -181,7 +181,18 @@ impl Serving<'_> {
                 Err(FrameError::Closed) => return Ok(()),
                 Err(e) => return Err(e.to_string()),
             };
+            if !matches!(answer, Answer::State { .. }) {
+                self.end();
+            }
             frame::send(channel, &answer).map_err(|e| e.to_string())?;
+        }
+    }
+
+    /// The job is over, however it ended. Before the answer: whoever hears it may end this process.
+    fn end(&self) {
+        if let Some(Err(e)) = self.session.map(Session::end) {
+            // Not the job's failure: it is done, and the token ends by its own time.
+            eprintln!("countersign-signer: {e}");
         }
     }
 

@@ -33,9 +33,9 @@ use tempfile::TempDir;
 
 use crate::config::SignerConfig;
 use crate::door::{Answer, ReleaseAsk};
-use crate::key::{FileKey, ImageKey as _};
+use crate::key::{FileKey, ImageKey};
 use crate::sequence::{Recorder, Signer, Stop};
-use crate::state::{FileStore, Store as _};
+use crate::state::{FileStore, Store};
 
 pub(super) struct World {
     pub(super) folder: TempDir,
@@ -329,6 +329,12 @@ impl World {
 
     /// Proofs as of now, with all that the log holds after the permit.
     pub(super) fn refresh(&mut self, ask: &mut ReleaseAsk, permit: u64) {
+        let seen = FileStore::open(&self.folder.path().join("public/signer/own")).unwrap().load().unwrap().seen.size();
+        self.refresh_since(ask, permit, seen);
+    }
+
+    /// The same, for a signer whose memory has seen so much.
+    pub(super) fn refresh_since(&mut self, ask: &mut ReleaseAsk, permit: u64, seen: u64) {
         let (log, entries) = Log::open(&self.folder.path().join("public/log/tiles"), &self.keys.log).unwrap();
         let after: Vec<u64> = (permit + 1..log.checkpoint().size())
             .filter(|i| {
@@ -337,16 +343,27 @@ impl World {
             .collect();
         ask.permit = self.proven(permit);
         ask.recorded = after.iter().map(|i| self.proven(*i)).collect();
-        let seen = FileStore::open(&self.folder.path().join("public/signer/own")).unwrap().load().unwrap().seen.size();
         ask.consistency = self.keeper.prove(&[], seen).unwrap().consistency;
     }
 
     pub(super) fn release(&mut self, ask: &ReleaseAsk, die: Option<(usize, bool)>) -> Result<Answer, Stop> {
+        let store = FileStore::open(&self.folder.path().join("public/signer/own")).unwrap();
+        let key = FileKey::open(&self.folder.path().join("public/signer/own")).unwrap();
+        self.release_by(ask, &key, &store, die)
+    }
+
+    /// The same, by another key and another memory.
+    pub(super) fn release_by(
+        &mut self,
+        ask: &ReleaseAsk,
+        key: &dyn ImageKey,
+        store: &dyn Store,
+        die: Option<(usize, bool)>,
+    ) -> Result<Answer, Stop> {
         let state = self.folder.path().to_owned();
-        let store = FileStore::open(&state.join("public/signer/own")).unwrap();
         let signer =
             Signer { config: &self.config, rules: &self.rules, keys: &self.keys, trial: self.trial, state: &state };
-        signer.release(ask, &self.image, &store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
+        signer.release(ask, key, store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
     }
 
     pub(super) fn kinds(&self) -> Vec<&'static str> {

@@ -17,7 +17,7 @@ use super::{Answer, ReleaseAsk, Stop};
 use crate::key::ImageKey as _;
 use crate::state::{FileStore, Store as _};
 
-fn reasons(stop: Result<Answer, Stop>) -> Vec<String> {
+pub(super) fn reasons(stop: Result<Answer, Stop>) -> Vec<String> {
     match stop {
         Err(Stop::Refused(r)) => r.into_iter().map(|r| r.code).collect(),
         Err(Stop::Failed(f)) => vec![format!("failed:{}:{}", f.code, f.message)],
@@ -25,7 +25,7 @@ fn reasons(stop: Result<Answer, Stop>) -> Vec<String> {
     }
 }
 
-fn simple(world: &mut World) -> (ReleaseAsk, u64) {
+pub(super) fn simple(world: &mut World) -> (ReleaseAsk, u64) {
     let results = vec![world.result(true, 1)];
     let facts = world.facts(&results);
     world.ask(&facts, &results, Level::BitForBit, None, Moment::now())
@@ -55,10 +55,13 @@ fn killed_at_each_record_finishes_with_the_same_bytes() {
             let done = world.release(&ask, None);
             assert!(matches!(done, Ok(Answer::Released { .. })), "{n} {after}: {:?}", reasons(done));
             assert_eq!(
-                (world.count("attempt"), world.count("signature"), world.count("bundle"), world.count("release")),
-                (1, 4, 3, 1),
+                (world.count("signature"), world.count("bundle"), world.count("release")),
+                (4, 3, 1),
                 "{n} {after}"
             );
+            // One attempt more when nobody can know whether the first one was signed for.
+            let attempts = if (n, after) == (1, true) || (n, after) == (2, false) { 2 } else { 1 };
+            assert_eq!(world.count("attempt"), attempts, "{n} {after}");
         }
     }
 }

@@ -95,7 +95,11 @@ fn compare(
         surplus(path, &rule.capabilities, need, &mut more);
     }
     for (path, capabilities) in asked {
-        surplus(path, capabilities, needs.iter().find(|need| covers(&need.path, path)), &mut more);
+        // What a listed rule gives has been judged with that rule.
+        let given: Vec<&String> =
+            listed.iter().filter(|(rule, _)| covers(rule, path)).flat_map(|(_, rule)| &rule.capabilities).collect();
+        let hidden: Vec<String> = capabilities.iter().filter(|c| !given.contains(c)).cloned().collect();
+        surplus(path, &hidden, needs.iter().find(|need| covers(&need.path, path)), &mut more);
     }
     for need in needs {
         let has = |capability: &&&str| {
@@ -159,7 +163,7 @@ mod tests {
         let more = |rules: &str, asked: &[(&str, &str)]| judged(rules, asked).0;
         assert_eq!(more(r#"{"root":true}"#, &[]), ["everything: it is a root token"]);
         let star = GOOD.replace("\"glob_paths\":{", r#""glob_paths":{"":{"capabilities":["sudo"]},"#);
-        assert_eq!(more(&star, &[]), ["sudo *"]);
+        assert_eq!(more(&star, &[("sys/mounts/x", "sudo")]), ["sudo *"]);
         let other = GOOD.replace("[\"update\"]", "[\"update\",\"delete\"]");
         assert_eq!(more(&other, &[]), ["delete transit/sign/k/sha2-256"]);
         // A rule that begins as a needed one does, and ends earlier.

@@ -1,5 +1,6 @@
 //! One login: a token for one job, measured before it is used and revoked afterwards.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub struct Session {
     token: HeaderValue,
     /// An agent's token is not ours to revoke.
     lent: bool,
-    ended: bool,
+    ended: Cell<bool>,
 }
 
 impl std::fmt::Debug for Session {
@@ -80,7 +81,7 @@ impl Session {
                 (log_in(&client, login.mount.as_str(), &CertificateLogin { name: login.role.as_str() })?, false)
             }
         };
-        let session = Self { client, token: header(&token)?, lent, ended: false };
+        let session = Self { client, token: header(&token)?, lent, ended: Cell::new(false) };
         access::measure(&session, settings)?;
         Ok(session)
     }
@@ -117,12 +118,8 @@ impl Session {
     ///
     /// # Errors
     /// Vault could not be asked. The token then ends by its own time.
-    pub fn end(mut self) -> Result<(), Failure> {
-        self.revoke()
-    }
-
-    fn revoke(&mut self) -> Result<(), Failure> {
-        if std::mem::replace(&mut self.ended, true) || self.lent {
+    pub fn end(&self) -> Result<(), Failure> {
+        if self.ended.replace(true) || self.lent {
             return Ok(());
         }
         match self.write("revoking the token", "auth/token/revoke-self", &(), None, Again::Always) {
@@ -136,7 +133,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // Whoever wanted to know has asked `end`.
-        let _ = self.revoke();
+        let _ = self.end();
     }
 }
 

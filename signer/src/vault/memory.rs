@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use artifact::digest::hex;
 use artifact::failure::Failure;
 use artifact::{Digest, durable, json};
 use audit::recorded::LastSeen;
@@ -21,13 +22,17 @@ use super::settings::Kv;
 use crate::state::{Lock, Memory, Store, Used};
 
 /// The field with the document.
-const FIELD: &str = "says";
+const SAYS: &str = "says";
+/// The field with the writer: two that write the same words are two nonetheless.
+const BY: &str = "by";
 
 /// The memory in Vault.
 #[derive(Debug)]
 pub struct VaultStore<'s> {
     session: &'s Session,
     kv: Kv,
+    /// This writer, among all there ever were: random.
+    by: String,
     beside: PathBuf,
     _lock: Lock,
 }
@@ -55,7 +60,10 @@ impl<'s> VaultStore<'s> {
     /// # Errors
     /// As the file system says.
     pub fn open(session: &'s Session, kv: &Kv, own: &Path) -> Result<Self, Failure> {
-        Ok(Self { session, kv: kv.clone(), beside: own.join("vault-state.json"), _lock: Lock::take(own)? })
+        let mut raw = [0; 16];
+        getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
+        let (by, beside) = (hex(&raw), own.join("vault-state.json"));
+        Ok(Self { session, kv: kv.clone(), by, beside, _lock: Lock::take(own)? })
     }
 
     fn beside(&self) -> Result<Option<Beside>, Failure> {
@@ -96,9 +104,9 @@ impl<'s> VaultStore<'s> {
     }
 
     fn document(&self, name: &str, fields: &Fields) -> Result<Vec<u8>, Failure> {
-        let text = fields.get(FIELD).filter(|_| fields.len() == 1);
+        let text = fields.get(SAYS).filter(|_| fields.len() == 2 && fields.contains_key(BY));
         text.map(|text| text.as_bytes().to_vec())
-            .ok_or_else(|| self.broken(name, &"it has not just the field it should"))
+            .ok_or_else(|| self.broken(name, &"it has other fields than it should"))
     }
 
     fn broken(&self, name: &str, why: &dyn std::fmt::Display) -> Failure {
@@ -108,7 +116,8 @@ impl<'s> VaultStore<'s> {
 
     fn put(&self, name: &str, version: u64, document: &[u8]) -> Result<u64, Failure> {
         let text = String::from_utf8(document.to_vec()).map_err(|e| Failure::halt("signer-state", e))?;
-        let fields: Fields = [(FIELD.to_owned(), Zeroizing::new(text))].into();
+        let fields: Fields =
+            [(SAYS, text), (BY, self.by.clone())].map(|(name, text)| (name.to_owned(), Zeroizing::new(text))).into();
         kv::put(self.session, &self.kv, name, version, &fields)?
             .ok_or_else(|| Failure::later("signer-state-moved", "another signer went on meanwhile; start again"))
     }
