@@ -1,5 +1,6 @@
 //! A real OpenBao, as the signer has it: what the tests of it stand on.
 
+mod core;
 mod signs;
 
 use std::fs;

@@ -15,7 +15,7 @@ use super::lines;
 use crate::scene::Scene;
 
 /// The role's policy, and the role.
-const ROLE: &str = "countersign-signer";
+pub(super) const ROLE: &str = "countersign-signer";
 
 /// What a test of a login writes instead of AppRole's.
 fn approle(role_id: &str, file: &Path) -> String {
@@ -42,14 +42,14 @@ fn readable(path: &Path) -> PathBuf {
 }
 
 /// A scene whose signer has this Vault, by AppRole, with the policy that our own command prints.
-struct Vaulted {
-    scene: Scene,
-    vault: Vault,
+pub(super) struct Vaulted {
+    pub(super) scene: Scene,
+    pub(super) vault: Vault,
     _folder: tempfile::TempDir,
 }
 
 impl Vaulted {
-    fn new(key: &'static str) -> Self {
+    pub(super) fn new(key: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let vault = Vault::start(folder.path()).unwrap();
@@ -64,19 +64,19 @@ impl Vaulted {
         vaulted
     }
 
-    fn pinned(key: &'static str) -> Self {
+    pub(super) fn pinned(key: &'static str) -> Self {
         let vaulted = Self::new(key);
         vaulted.scene.world.keys().unwrap();
         vaulted
     }
 
     /// The policy that our own command prints.
-    fn policy(&self) -> String {
+    pub(super) fn policy(&self) -> String {
         run(&mut self.scene.world.perimeter.command(&["vault", "policy"])).unwrap().stdout
     }
 
     /// Configures another login.
-    fn login(&mut self, login: &str, files: &[&Path]) {
+    pub(super) fn login(&mut self, login: &str, files: &[&Path]) {
         let kept = &mut self.scene.world.settings.kept;
         kept.vault = table(&self.vault, kept.key, login);
         kept.files = files.iter().map(|file| readable(file)).chain([self.vault.ca()]).collect();

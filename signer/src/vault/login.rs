@@ -1,6 +1,6 @@
 //! One login: a token for one job, measured before it is used and revoked afterwards.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -20,10 +20,10 @@ const SECRET: u64 = 64 << 10;
 /// A login. Its token is never printed; it is revoked when the session ends, unless it is an agent's.
 pub struct Session {
     client: Client,
-    token: HeaderValue,
+    /// Until the session is over.
+    token: RefCell<Option<HeaderValue>>,
     /// An agent's token is not ours to revoke.
     lent: bool,
-    ended: Cell<bool>,
 }
 
 impl std::fmt::Debug for Session {
@@ -81,7 +81,7 @@ impl Session {
                 (log_in(&client, login.mount.as_str(), &CertificateLogin { name: login.role.as_str() })?, false)
             }
         };
-        let session = Self { client, token: header(&token)?, lent, ended: Cell::new(false) };
+        let session = Self { client, token: RefCell::new(Some(header(&token)?)), lent };
         access::measure(&session, settings)?;
         Ok(session)
     }
@@ -111,7 +111,11 @@ impl Session {
         attempt: Option<&str>,
         again: Again,
     ) -> Result<Answer, Failure> {
-        self.client.ask(&Request { tried, body, path, token: Some(&self.token), attempt, again })
+        let token = self.token.borrow();
+        if token.is_none() {
+            return Err(Failure::later("vault-session-over", format!("{tried}: the job is over")));
+        }
+        self.client.ask(&Request { tried, body, path, token: token.as_ref(), attempt, again })
     }
 
     /// Ends the session: the token is good for nothing afterwards.
@@ -119,13 +123,18 @@ impl Session {
     /// # Errors
     /// Vault could not be asked. The token then ends by its own time.
     pub fn end(&self) -> Result<(), Failure> {
-        if self.ended.replace(true) || self.lent {
+        if self.token.borrow().is_none() {
             return Ok(());
         }
-        match self.write("revoking the token", "auth/token/revoke-self", &(), None, Again::Always) {
+        let revoked = match self.lent {
+            true => Ok(()),
+            false => self.write("revoking the token", "auth/token/revoke-self", &(), None, Again::Always).map(drop),
+        };
+        self.token.take();
+        match revoked {
             // A first answer that was lost leaves a token that is not known any more.
             Err(e) if e.code == "vault-denied" => Ok(()),
-            other => other.map(drop),
+            other => other,
         }
     }
 }
