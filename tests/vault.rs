@@ -1,6 +1,7 @@
 //! A real OpenBao, as the signer has it: what the tests of it stand on.
 
 mod core;
+mod logins;
 mod signs;
 
 use std::fs;

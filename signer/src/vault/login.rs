@@ -74,7 +74,7 @@ impl Session {
                 (log_in(&client, login.mount.as_str(), &body)?, false)
             }
             LoginBy::Kubernetes(login) => {
-                let body = KubernetesLogin { role: login.role.as_str(), jwt: &*secret_in(&login.token_file)? };
+                let body = KubernetesLogin { role: login.role.as_str(), jwt: &secret_in(&login.token_file)? };
                 (log_in(&client, login.mount.as_str(), &body)?, false)
             }
             LoginBy::Certificate(login) => {
