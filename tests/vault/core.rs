@@ -148,7 +148,7 @@ fn a_core_of_a_signer_that_is_done_holds_neither_token_nor_key_nor_password() {
     let mut found =
         vec![("token", holds(&memory, token.as_bytes())), ("password", holds(&memory, password.as_bytes()))];
     // Letters of the scalar in PEM, up to the end of a line.
-    found.push(("pem", holds(&memory, letters[48..64].as_bytes())));
+    found.push(("pem", holds(&memory, &letters.as_bytes()[48..64])));
     found.push(("key", holds(&memory, &scalar)));
     scalar.reverse();
     found.push(("key, its words", holds(&memory, &scalar)));
