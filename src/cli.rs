@@ -90,6 +90,12 @@ pub enum Command {
     /// What Vault or OpenBao must let the signer do.
     #[command(subcommand)]
     Vault(Vault),
+    /// Write a release as one OCI layout to carry by hand: the image, its bundles and older signatures, keys and proofs.
+    ///
+    /// It is made from the comparer's store and the log, without asking any registry: that works with no network, and a
+    /// registry that was tampered with has no say in it. The same log gives the same bytes; the layout's own part depends on
+    /// the release alone. README.md in the folder says how the other side verifies it and copies it into a registry.
+    Export(crate::review::Export),
     /// Print completions for a shell.
     Completions {
         /// Which shell.

@@ -65,6 +65,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
         Command::Trust(what) => trust::trust(places, what).map_err(of),
         Command::Vault(cli::Vault::Policy) => vault::policy(places).map_err(of),
+        Command::Export(what) => review::export(places, what).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
             Ok(())

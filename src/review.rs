@@ -2,6 +2,7 @@
 //! printed.
 
 mod explain;
+mod export;
 mod filter;
 mod list;
 mod promotion;
@@ -21,6 +22,7 @@ use crate::ledger;
 use crate::status::Status;
 
 pub use explain::explain;
+pub use export::{Export, export};
 pub use filter::Filter;
 pub use list::{list, show_entry, status, verify};
 pub use promotion::show;

@@ -28,7 +28,7 @@ pub fn trust(places: &Places, what: &Trust) -> Result<(), Failure> {
     match what {
         Trust::Show => print!("{}", trust_toml(&keys, &places.config)?),
         Trust::Export { out } => {
-            let text = text_of(&trusted_root(&keys.log))?;
+            let text = trusted_root_text(&keys.log)?;
             warn_of_origin(places)?;
             match out {
                 Some(path) => std::path::absolute(path)
@@ -64,6 +64,14 @@ fn trusted_root(log: &Vkey) -> Value {
     })
 }
 
+/// The trusted root of a log, as a file.
+///
+/// # Errors
+/// Never for a log's key.
+pub fn trusted_root_text(log: &Vkey) -> Result<String, Failure> {
+    text_of(&trusted_root(log))
+}
+
 fn text_of(root: &Value) -> Result<String, Failure> {
     serde_json::to_string_pretty(root).map(|text| text + "\n").map_err(|e| Failure::halt("trusted-root", e))
 }
@@ -97,7 +105,11 @@ struct Names {
     builder_id: Option<String>,
 }
 
-fn trust_toml(keys: &HouseKeys, config: &Path) -> Result<String, Failure> {
+/// `trust.toml` for `countersign-verify`.
+///
+/// # Errors
+/// A name is missing in the configuration.
+pub fn trust_toml(keys: &HouseKeys, config: &Path) -> Result<String, Failure> {
     let names = |file: &str| -> Result<Names, Failure> {
         let path = config.join(file);
         let text = std::fs::read_to_string(&path).map_err(|e| usage(&path, &e))?;

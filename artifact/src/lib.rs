@@ -3,6 +3,7 @@
 //! Digests, names, lanes, statements and their envelopes, the OCI layout on disk and the frames that
 //! rooms speak. This crate depends on no sibling, opens no socket and starts no process.
 
+pub mod attached;
 pub mod digest;
 pub mod dossier;
 pub mod dsse;
