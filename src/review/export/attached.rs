@@ -77,12 +77,12 @@ pub(super) fn of(read: &Read, release: &Release, image: &Image) -> Result<Everyt
                 let (subject, bundle) = (recorded.subject, recorded.bundle.0.clone());
                 everything.bundles.push(Attached { subject, manifest, listed, bundle });
             }
-            Body::Signature(made) if made.attempt == release.attempt && made.payload_type == SIMPLE_SIGNING => {
-                let Some(subject) = signed_image(&made.payload.0).filter(|d| image.documents.contains_key(d)) else {
+            // Of several over the same payload the first is published: the signer takes up what is recorded.
+            Body::Signature(made) if made.payload_type == SIMPLE_SIGNING => {
+                let Some(subject) = signed_image(&made.payload.0, release) else { continue };
+                let known = everything.signatures.iter().any(|layer| layer.subject == subject);
+                if known || !image.documents.contains_key(&subject) || !released::signed(made, &read.keys.image) {
                     continue;
-                };
-                if !released::signed(made, &read.keys.image) {
-                    return Err(broken(format!("the legacy signature over {subject} is not the image key's")));
                 }
                 let descriptor = attached::signature_layer(&made.payload.0, &made.signature.0);
                 everything.signatures.push(Layer { subject, bytes: made.payload.0.clone(), descriptor });
@@ -90,9 +90,12 @@ pub(super) fn of(read: &Read, release: &Release, image: &Image) -> Result<Everyt
             _ => {}
         }
     }
-    match missing.first() {
-        None => Ok(everything),
-        Some(lost) => Err(broken(format!("the release names the referrer {lost}, and no recorded bundle gives it"))),
+    if let Some(lost) = missing.first() {
+        return Err(broken(format!("the release names the referrer {lost}, and no recorded bundle gives it")));
+    }
+    match everything.signatures.iter().any(|layer| layer.subject == release.digest) {
+        true => Ok(everything),
+        false => Err(broken(format!("no recorded signature is the legacy one over {}", release.digest))),
     }
 }
 
@@ -104,8 +107,11 @@ fn envelope(bundle: &[u8], read: &Read) -> Result<Envelope, String> {
     Ok(envelope)
 }
 
-/// The image that a payload of simple signing speaks of.
-fn signed_image(payload: &[u8]) -> Option<Digest> {
+/// The image that a payload of simple signing speaks of, if it is of this release: its place and its permit.
+fn signed_image(payload: &[u8], release: &Release) -> Option<Digest> {
     let payload: serde_json::Value = json::parse_foreign("payload", payload).ok()?;
-    payload.pointer("/critical/image/docker-manifest-digest")?.as_str()?.parse().ok()
+    let said = |pointer: &str| payload.pointer(pointer)?.as_str();
+    let same = said("/critical/identity/docker-reference")? == release.repository.as_str()
+        && said("/optional/permit")? == release.permit.to_string();
+    said("/critical/image/docker-manifest-digest")?.parse().ok().filter(|_| same)
 }

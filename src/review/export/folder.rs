@@ -28,8 +28,9 @@ pub(super) const README: &str = "README.md";
 const KIND: &str = "kind";
 const KIND_IMAGE: &str = "dev.cosignproject.cosign/image";
 const KIND_INDEX: &str = "dev.cosignproject.cosign/imageIndex";
-/// There is one for `.att` as well; with it `cosign load` of 3.1 stops there, and carries no bundle.
 const KIND_SIGNATURES: &str = "dev.cosignproject.cosign/sigs";
+/// Without it `cosign load` of 3.1 goes on to the bundles, puts their manifests before their blobs, and is refused.
+const KIND_ATTESTATIONS: &str = "dev.cosignproject.cosign/atts";
 
 /// Writes the layout, and gives the names that a copying tool carries, the image's own last.
 pub(super) fn layout(
@@ -105,7 +106,9 @@ fn put_attached(
         layout.tag(&index, &name)?;
         names.push(name);
     }
-    for (suffix, layers) in [("sig", &everything.signatures), ("att", &everything.attestations)] {
+    let legacy =
+        [("sig", KIND_SIGNATURES, &everything.signatures), ("att", KIND_ATTESTATIONS, &everything.attestations)];
+    for (suffix, kind, layers) in legacy {
         let layers: Vec<&Layer> = layers.iter().filter(|l| l.subject == *subject).collect();
         if layers.is_empty() {
             continue;
@@ -116,8 +119,8 @@ fn put_attached(
             layout.put("", bytes)?;
         }
         let mut named = layout.put(oci::MANIFEST, &manifest)?;
-        if root && suffix == "sig" {
-            named = named.annotated(KIND, KIND_SIGNATURES);
+        if root {
+            named = named.annotated(KIND, kind);
         }
         let name = attached::legacy_tag(subject, suffix);
         layout.tag(&named, &name)?;
