@@ -96,6 +96,12 @@ pub enum Command {
     /// registry that was tampered with has no say in it. The same log gives the same bytes; the layout's own part depends on
     /// the release alone. README.md in the folder says how the other side verifies it and copies it into a registry.
     Export(crate::review::Export),
+    /// Write what is current for a project as one file for deployers to poll: countersign-verify current checks it offline.
+    ///
+    /// It holds the image key's word that the image may be named so, the log's entry of the release, and the receipts of both
+    /// under the newest checkpoint. It can't show that no later entry says otherwise: it is as new as its checkpoint, which only
+    /// witnesses date. Write it again after each pass, also when nothing was released.
+    Current(crate::review::Hand),
     /// Print completions for a shell.
     Completions {
         /// Which shell.

@@ -66,6 +66,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Trust(what) => trust::trust(places, what).map_err(of),
         Command::Vault(cli::Vault::Policy) => vault::policy(places).map_err(of),
         Command::Export(what) => review::export(places, what).map_err(of),
+        Command::Current(what) => review::current(places, what).map_err(of),
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "countersign", &mut std::io::stdout());
             Ok(())

@@ -1,6 +1,7 @@
 //! Reading the log for a person: status, show, explain, and the log itself. Everything is verified before a line of it is
 //! printed.
 
+mod current;
 mod explain;
 mod export;
 mod filter;
@@ -21,6 +22,7 @@ use crate::keys;
 use crate::ledger;
 use crate::status::Status;
 
+pub use current::{Hand, current};
 pub use explain::explain;
 pub use export::{Export, export};
 pub use filter::Filter;

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod config;
 pub mod cosignature;
+pub mod current;
 pub mod door;
 pub mod edge;
 pub mod entry;

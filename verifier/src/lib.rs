@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod currency;
+pub mod current;
 pub mod image;
 pub mod log;
 pub mod proof;

@@ -11,7 +11,7 @@ use verifier::reference::Reference;
 use verifier::report::Report;
 use verifier::source::Source;
 use verifier::trust::Trust;
-use verifier::{image, log, proof, site};
+use verifier::{current, image, log, proof, site};
 
 /// Checks countersigned images, their log, and single entries of it. Fails closed: what is missing is never a pass.
 #[derive(Debug, Parser)]
@@ -64,6 +64,20 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         trust: PathBuf,
     },
+    /// Check a hand-off (a file of `countersign current`): what is current for a project, offline, without the log.
+    Current {
+        /// The file.
+        file: PathBuf,
+        /// HOST/REPO:TAG: it must be about this.
+        #[arg(long, value_name = "NAME")]
+        name: Option<Reference>,
+        /// The file of an earlier poll, that was verified then: this one must not go back behind it.
+        #[arg(long, value_name = "FILE")]
+        kept: Option<PathBuf>,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+    },
     /// Check a whole log, and make a page to review it in a browser: static, offline, and recomputed there.
     Site {
         /// The folder with `checkpoint` and `tile`.
@@ -112,6 +126,15 @@ fn run(cli: &Cli) -> Result<Report, (u8, String)> {
         Command::Proof { receipt, entry, trust } => {
             let trust = Trust::load(trust).map_err(|e| (2, e))?;
             proof::verify(receipt, entry.as_deref(), &trust).map_err(|e| (2, e))
+        }
+        Command::Current { file, name, kept, trust } => {
+            let trust = Trust::load(trust).map_err(|e| (2, e))?;
+            let name = match name {
+                Some(Reference::Tagged(repository, tag)) => Some((repository, tag)),
+                Some(_) => return Err((2, "--name: HOST/REPO:TAG is expected".to_owned())),
+                None => None,
+            };
+            current::verify(file, name, kept.as_deref(), &trust).map_err(|e| (2, e))
         }
         Command::Site { folder, trust, since, out } => {
             let trust = Trust::load(trust).map_err(|e| (2, e))?;
