@@ -1,5 +1,9 @@
 //! Other people's verifiers, as a deployer runs them: the log required, our trusted root, nothing else of ours.
 
+mod conformance;
+mod policy;
+mod stock;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
