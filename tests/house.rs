@@ -3,6 +3,7 @@
 
 mod bombs;
 mod broken;
+mod carried;
 mod corruption;
 mod crash;
 mod differential;

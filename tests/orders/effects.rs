@@ -107,6 +107,13 @@ fn a_revoked_image_is_refused_by_who_reads_the_log_and_is_not_released_again() {
         said.extend([ran.stdout, ran.stderr]);
     }
     let perimeter = &office.scene.world.perimeter;
+    let carried = office.folder.join("carried");
+    for words in [&["export", commit.as_str(), carried.to_str().unwrap()][..], &["current", "app"]] {
+        let ran = perimeter.countersign(words).unwrap();
+        assert!(ran.status == 1 && ran.stderr.contains("revoked by entry"), "{words:?}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty() && !carried.exists(), "{words:?}");
+        said.extend([ran.stdout, ran.stderr]);
+    }
     for words in [&["status"][..], &["show", commit.as_str()], &["log", "list"]] {
         let ran = perimeter.countersign(words).unwrap();
         assert!(ran.stdout.to_uppercase().contains("REVO"), "{words:?}: {}", ran.stdout);
