@@ -125,6 +125,10 @@ fn a_release_is_exported_as_it_was_published_and_each_time_the_same() {
         assert_eq!(carried.annotations, referrer.annotations);
         layout.read(carried, oci::MANIFEST_LIMIT).unwrap();
     }
+    // No registry has a say in it.
+    production.set_tag("prod/app", &format!("sha256-{hex}.sig"), None).unwrap();
+    production.set_tag("prod/app", "latest", None).unwrap();
+    assert_eq!(tree(&first), tree(&house.export(&house.pinned(), "alone")));
     // Another release later, the layout is the same; the log's newest checkpoint and the proof under it are others.
     house.scene.green("two");
     house.scene.once(0);

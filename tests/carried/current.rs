@@ -83,6 +83,7 @@ fn of_all_that_is_recorded_only_the_image_keys_word_for_this_very_release_makes_
         let file = Current::new("app".parse().unwrap(), proven(word).unwrap(), proven(release).unwrap());
         if let Ok(shown) = file.verify(&keys.log, &keys.image) {
             taken.push((word.index, shown.index));
+            fs::write(house.place(&format!("{}.json", taken.len())), file.to_bytes().unwrap()).unwrap();
             // By no other key, of the log or of images.
             assert!(file.verify(&keys.log, &keys.intake).is_err());
             let other =
@@ -95,4 +96,13 @@ fn of_all_that_is_recorded_only_the_image_keys_word_for_this_very_release_makes_
     assert_eq!(released.len(), 2);
     assert_eq!(taken.iter().map(|(_, release)| *release).collect::<Vec<_>>(), released, "one word each: {taken:?}");
     assert!(taken.iter().all(|(word, release)| word < release));
+    // Who writes the file could hand out the older one under the newest checkpoint; who kept the newer one does not take it.
+    let (older, newer) = (house.place("1.json"), house.place("2.json"));
+    let alone = polled(&house, &older, &[]);
+    assert!(alone.status == 0 && alone.stdout.contains("not checked: that no later entry"), "{}", alone.stdout);
+    let back = polled(&house, &older, &["--kept", newer.to_str().unwrap()]);
+    assert!(back.status == 1 && back.stdout.contains("goes back behind"), "{}", back.stdout);
+    assert_eq!(polled(&house, &newer, &["--kept", older.to_str().unwrap()]).status, 0);
+    fs::write(&older, "{}").unwrap();
+    assert_eq!(polled(&house, &newer, &["--kept", older.to_str().unwrap()]).status, 1);
 }

@@ -80,3 +80,67 @@ pub(super) fn unread(store: &Layout, release: &Release, error: &LayoutError) -> 
         failure => Failure::halt("image-broken", failure.message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use artifact::lane::LaneName;
+    use audit::entry::PromotionId;
+
+    fn release(digest: Digest) -> Release {
+        Release {
+            promotion: PromotionId(digest),
+            lane: LaneName::Public,
+            trial: true,
+            project: "app".parse().unwrap(),
+            attempt: String::new(),
+            permit: 0,
+            digest,
+            repository: "registry.example/app".parse().unwrap(),
+            tags: Vec::new(),
+            previous: None,
+            referrers: Vec::new(),
+            at: "2026-11-23T10:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn image(layout: &Layout, word: &str) -> Descriptor {
+        let config = serde_json::json!({
+            "created": "2026-01-01T00:00:00Z", "architecture": word, "os": "linux", "config": {},
+            "rootfs": {"type": "layers", "diff_ids": []},
+        });
+        let config = layout.put(oci::CONFIG, config.to_string().as_bytes()).unwrap();
+        let layer = layout.put(oci::LAYER, word.as_bytes()).unwrap();
+        let manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": oci::MANIFEST, "config": config, "layers": [layer],
+        });
+        layout.put(oci::MANIFEST, manifest.to_string().as_bytes()).unwrap()
+    }
+
+    fn index(layout: &Layout, of: Vec<Descriptor>) -> Descriptor {
+        let bytes = artifact::json::canonical("index", &Index::of(of)).unwrap();
+        layout.put(oci::INDEX, &bytes).unwrap()
+    }
+
+    #[test]
+    fn an_index_is_taken_with_every_image_in_it_and_none_with_an_index_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::create(folder.path()).unwrap();
+        let (one, two) = (image(&layout, "amd64"), image(&layout, "arm64"));
+        let both = index(&layout, vec![one.clone(), two.clone()]);
+        let read = Image::open(&layout, &release(both.digest)).unwrap();
+        assert_eq!((&read.root, read.created.as_str()), (&both, "2026-01-01T00:00:00Z"));
+        assert_eq!(read.documents.len(), 3);
+        assert_eq!(read.blobs.len(), 4);
+        let alone = Image::open(&layout, &release(one.digest)).unwrap();
+        assert_eq!((alone.root, alone.documents.len(), alone.blobs.len()), (one.clone(), 1, 2));
+        let nested = index(&layout, vec![both]);
+        let refused = Image::open(&layout, &release(nested.digest)).unwrap_err();
+        assert_eq!((refused.code.as_str(), refused.retry), ("image-broken", Retry::Halt));
+        std::fs::remove_file(layout.path(&two.digest)).unwrap();
+        let both = index(&layout, vec![one, two]);
+        let gone = Image::open(&layout, &release(both.digest)).unwrap_err();
+        assert_eq!((gone.code.as_str(), gone.retry), ("image-gone", Retry::Never));
+        assert!(gone.message.contains("--image"), "{gone}");
+    }
+}
