@@ -1,6 +1,7 @@
 //! Other people's verifiers, as a deployer runs them: the log required, our trusted root, nothing else of ours.
 
 mod conformance;
+mod libraries;
 mod policy;
 mod stock;
 
