@@ -75,7 +75,8 @@ impl Login {
         if endpoint.own(&url, url.as_str()).is_none() {
             return Err(request.error(Fault::Protocol("a realm whose scheme is not that of the listed host")));
         }
-        url.query_pairs_mut().extend_pairs(service.map(|s| ("service", s))).append_pair("scope", &request.scope);
+        let scopes = request.scope.split(' ').map(|scope| ("scope", scope));
+        url.query_pairs_mut().extend_pairs(service.map(|s| ("service", s))).extend_pairs(scopes);
         let asked = Request {
             place: request.place,
             tried: "asking for a token",
@@ -85,6 +86,7 @@ impl Login {
             payload: Payload::Nothing,
             scope: String::new(),
             volume: ANSWER,
+            repeatable: true,
         };
         let answer = endpoint.once(&asked, self.basic.clone()).await?;
         let answer = body(&asked, expect(&asked, answer, 200).await?, ANSWER).await?;

@@ -7,13 +7,17 @@ use artifact::digest::shortened;
 use artifact::layout::{Layout, LayoutError};
 use artifact::name::Repository;
 use artifact::oci::Descriptor;
-use reqwest::header::LOCATION;
-use reqwest::{Method, Response, Url};
+use reqwest::header::{HeaderValue, LOCATION, RANGE};
+use reqwest::{Method, Response, StatusCode, Url};
 
 use crate::Client;
 use crate::auth::authority;
 use crate::error::{Fault, RegistryError};
+use crate::source::Source;
 use crate::transport::{Payload, Request, body, broken, expect};
+
+/// How much of a blob's end is read back, in bytes.
+const END: u64 = 64 << 10;
 
 impl Client {
     /// A small blob, in memory.
@@ -27,7 +31,7 @@ impl Client {
         limit: u64,
     ) -> Result<Vec<u8>, RegistryError> {
         let tried = format!("getting blob {}", wanted.digest);
-        let (request, answer) = self.get_blob(repository, &tried, wanted, limit).await?;
+        let (request, answer) = self.get_blob(repository, &tried, wanted, limit, None).await?;
         let bytes = body(&request, answer, wanted.size).await?;
         match Digest::of(&bytes) {
             found if found == wanted.digest && bytes.len() as u64 == wanted.size => Ok(bytes),
@@ -51,7 +55,7 @@ impl Client {
             return Ok(());
         }
         let tried = format!("pulling blob {}", wanted.digest);
-        let (request, mut answer) = self.get_blob(repository, &tried, wanted, limit).await?;
+        let (request, mut answer) = self.get_blob(repository, &tried, wanted, limit, None).await?;
         let mut writer = store.writer().map_err(|e| request.error(e))?;
         let mut seen = 0;
         while let Some(chunk) = answer.chunk().await.map_err(|e| broken(&request, &e))? {
@@ -77,6 +81,7 @@ impl Client {
         tried: &'a str,
         wanted: &Descriptor,
         limit: u64,
+        range: Option<HeaderValue>,
     ) -> Result<(Request<'a>, Response), RegistryError> {
         let endpoint = self.endpoint(repository, tried)?;
         let path = format!("/v2/{}/blobs/{}", repository.path(), wanted.digest);
@@ -84,6 +89,8 @@ impl Client {
         if wanted.size > limit {
             return Err(request.error(Fault::TooLarge(limit)));
         }
+        let partial = range.is_some();
+        request.headers.extend(range.map(|range| (RANGE, range)));
         let mut answer = endpoint.send(self, &request).await?;
         if let Some(to) = redirected(&request.url, &answer) {
             let host = authority(&to);
@@ -93,11 +100,42 @@ impl Client {
             request.payload = Payload::Nothing;
             answer = there.once(&request, None).await?;
         }
-        if answer.status() == reqwest::StatusCode::NOT_FOUND {
-            return Err(request.error(Fault::Missing));
+        match answer.status() {
+            StatusCode::NOT_FOUND => Err(request.error(Fault::Missing)),
+            StatusCode::PARTIAL_CONTENT if partial => Ok((request, answer)),
+            _ => expect(&request, answer, 200).await.map(|answer| (request, answer)),
         }
-        let answer = expect(&request, answer, 200).await?;
-        Ok((request, answer))
+    }
+
+    /// Whether the registry gives the end of a blob as a store has it: the last 64 KiB, or all of a registry that knows no
+    /// ranges. A registry that only says it has a blob is found by this; its bytes are checked by whoever pulls them.
+    ///
+    /// # Errors
+    /// Missing, or as the network and the store say.
+    pub async fn blob_ends(
+        &self,
+        repository: &Repository,
+        blob: &Descriptor,
+        store: &Layout,
+    ) -> Result<bool, RegistryError> {
+        let tried = format!("reading the end of blob {}", blob.digest);
+        let from = blob.size.saturating_sub(END);
+        let range = HeaderValue::try_from(format!("bytes={from}-")).ok().filter(|_| from > 0);
+        let (request, mut answer) = self.get_blob(repository, &tried, blob, u64::MAX, range).await?;
+        let expected = Source::store(blob, store).piece(from, END).map_err(|e| request.error(e))?;
+        if answer.status() == StatusCode::PARTIAL_CONTENT {
+            return Ok(body(&request, answer, END).await? == expected);
+        }
+        let (mut end, mut seen) = (Vec::new(), 0);
+        while let Some(chunk) = answer.chunk().await.map_err(|e| broken(&request, &e))? {
+            seen += chunk.len() as u64;
+            if seen > blob.size {
+                return Ok(false);
+            }
+            end.extend_from_slice(&chunk);
+            end.drain(..end.len().saturating_sub(expected.len()));
+        }
+        Ok(seen == blob.size && end == expected)
     }
 }
 

@@ -1,17 +1,23 @@
 //! The client: the listed registries, each with its own authorities, its own login and its own connections.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use artifact::name::Repository;
 
 use crate::error::{Fault, RegistryError};
 use crate::hosts::Hosts;
+use crate::patience::{Budget, Patience};
+use crate::session::PIECE;
 use crate::transport::Endpoint;
 
 /// A client of the listed registries.
 #[derive(Debug)]
 pub struct Client {
     endpoints: BTreeMap<String, Endpoint>,
+    patience: Patience,
+    budget: Budget,
+    piece: u64,
 }
 
 impl Client {
@@ -20,8 +26,37 @@ impl Client {
     /// # Errors
     /// A certificate authority or a password that can't be read.
     pub fn new(hosts: &Hosts) -> Result<Self, RegistryError> {
-        let endpoint = |(name, host)| Endpoint::new(name, host).map(|endpoint| (name.to_owned(), endpoint));
-        Ok(Self { endpoints: hosts.iter().map(endpoint).collect::<Result<_, _>>()? })
+        Self::with_patience(hosts, Patience::default())
+    }
+
+    /// The same, more or less patient.
+    ///
+    /// # Errors
+    /// A certificate authority or a password that can't be read.
+    pub fn with_patience(hosts: &Hosts, patience: Patience) -> Result<Self, RegistryError> {
+        let endpoint =
+            |(name, host)| Endpoint::new(name, host, patience.answer).map(|endpoint| (name.to_owned(), endpoint));
+        let endpoints = hosts.iter().map(endpoint).collect::<Result<_, _>>()?;
+        Ok(Self { endpoints, patience, budget: Budget::new(patience.waiting), piece: PIECE })
+    }
+
+    /// The same, that sends blobs in pieces of so many bytes, and smaller ones whole.
+    #[must_use]
+    pub fn in_pieces_of(self, bytes: u64) -> Self {
+        Self { piece: bytes.max(1), ..self }
+    }
+
+    pub(crate) fn piece(&self) -> u64 {
+        self.piece
+    }
+
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    /// Whether there is budget to wait so long before another try. It is spent by asking.
+    pub(crate) fn may_wait(&self, wait: Duration) -> bool {
+        self.budget.take(wait)
     }
 
     /// The registry of a repository, when it is listed.

@@ -15,6 +15,8 @@ pub struct RegistryError {
     /// What was tried.
     tried: String,
     fault: Box<Fault>,
+    /// A connection that may come about, or hold, at the next try.
+    passing: bool,
 }
 
 /// The cause.
@@ -30,8 +32,8 @@ pub enum Fault {
     #[error("{0}; try again later, or check the name, the port and the certificate authority")]
     Unreachable(String),
     /// The registry took longer than it may.
-    #[error("no whole answer within {0} s; try again later")]
-    TimedOut(u64),
+    #[error("no whole answer within the time that it may take; try again later")]
+    TimedOut,
     /// A status that is no success.
     #[error("HTTP status {status}{said}; {next}")]
     Status {
@@ -41,6 +43,14 @@ pub enum Fault {
         said: String,
         /// What to do.
         next: &'static str,
+    },
+    /// It asks for more time than there is.
+    #[error("HTTP status {status}: busy, and asks for {seconds} s of quiet; try again after that")]
+    Busy {
+        /// The status.
+        status: u16,
+        /// How long it asks to be left alone, in seconds.
+        seconds: u64,
     },
     /// It points elsewhere.
     #[error("it points to {0:?}, which is not followed; list the registry by the name it answers to itself")]
@@ -77,9 +87,6 @@ pub enum Fault {
     /// Our own store failed.
     #[error("{0}")]
     Store(#[from] LayoutError),
-    /// Our own store holds other bytes than it took.
-    #[error("our own store: {0}")]
-    Spoilt(String),
     /// Another writer keeps replacing what was written.
     #[error("written {0} times, and replaced by another writer each time; find the other writer")]
     Contended(u32),
@@ -87,7 +94,17 @@ pub enum Fault {
 
 impl RegistryError {
     pub(crate) fn new(place: impl ToString, tried: impl Into<String>, fault: impl Into<Fault>) -> Self {
-        Self { place: place.to_string(), tried: tried.into(), fault: Box::new(fault.into()) }
+        Self { place: place.to_string(), tried: tried.into(), fault: Box::new(fault.into()), passing: false }
+    }
+
+    /// The same, of a connection that may come about, or hold, at the next try.
+    pub(crate) fn that_may_pass(self) -> Self {
+        Self { passing: true, ..self }
+    }
+
+    /// Whether it is the connection's fault, so that nobody knows what became of the request.
+    pub(crate) fn passing(&self) -> bool {
+        self.passing
     }
 
     /// The cause.
@@ -98,10 +115,11 @@ impl RegistryError {
     /// Whether trying again can help. What a person can mend without changing what was asked for counts as such.
     pub fn retry(&self) -> Retry {
         match &*self.fault {
-            Fault::Unlisted(_) | Fault::Setup(_) | Fault::Unreachable(_) | Fault::TimedOut(_) => Retry::Later,
+            Fault::Unlisted(_) | Fault::Setup(_) | Fault::Unreachable(_) | Fault::TimedOut => Retry::Later,
+            Fault::Busy { .. } => Retry::Later,
             Fault::Contended(_) | Fault::Store(LayoutError::Io { .. }) => Retry::Later,
             Fault::Status { status: 401 | 403 | 408 | 429 | 500.., .. } => Retry::Later,
-            Fault::Store(_) | Fault::Spoilt(_) => Retry::Halt,
+            Fault::Store(_) => Retry::Halt,
             _ => Retry::Never,
         }
     }

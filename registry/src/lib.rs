@@ -15,7 +15,10 @@ mod image;
 mod manifest;
 mod names;
 mod paging;
+mod patience;
 mod referrers;
+mod session;
+mod source;
 #[cfg(test)]
 mod testkit;
 mod transport;
@@ -27,4 +30,6 @@ pub use error::{Fault, RegistryError};
 pub use hosts::{Host, Hosts, HostsError, Login};
 pub use image::{IMAGE_LIMIT, Pulled};
 pub use manifest::Pushed;
+pub use patience::Patience;
+pub use upload::Sent;
 pub use witness::{Added, Prefix, Witness};

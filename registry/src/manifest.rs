@@ -41,6 +41,10 @@ impl Client {
         }
         let bytes = body(&request, expect(&request, answer, 200).await?, MANIFEST_LIMIT).await?;
         let found = Digest::of(&bytes);
+        // A page for people, of whatever stands before the registry: under a tag nothing else tells it from a manifest.
+        if bytes.iter().find(|c| !c.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(request.error(Fault::Protocol("a manifest that is no JSON object")));
+        }
         match reference {
             Reference::Digest(expected) if expected != found => Err(request.error(Fault::Mismatch { expected, found })),
             _ => Ok(Some((bytes, found))),
@@ -72,7 +76,9 @@ impl Client {
             return Err(request.error(Fault::Mismatch { expected: named, found: expected }));
         }
         request.headers.insert(CONTENT_TYPE, header(&request, media_type)?);
-        request.payload = Payload::Bytes(bytes);
+        request.payload = Payload::Bytes(bytes.to_vec().into());
+        // The same bytes under the same name: a second time changes nothing.
+        request.repeatable = true;
         let answer = expect(&request, endpoint.send(self, &request).await?, 201).await?;
         // A hint; but a registry that says it stored other bytes is better believed.
         let said = answer.headers().get("docker-content-digest").and_then(|d| d.to_str().ok()?.parse::<Digest>().ok());

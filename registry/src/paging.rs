@@ -1,5 +1,7 @@
 //! Lists that come in pages: followed to their end by the server's own cursor (`Link`, RFC 8288), within limits.
 
+use std::collections::BTreeSet;
+
 use artifact::digest::shortened;
 use artifact::name::{Repository, Tag};
 use artifact::oci::MANIFEST_LIMIT;
@@ -17,6 +19,8 @@ pub(crate) const PAGES: usize = 200;
 pub(crate) const ITEMS: usize = 20_000;
 /// The most bytes of all pages together: what is read of them is kept in memory.
 pub(crate) const BYTES: usize = 32 << 20;
+/// A list whose next page is one that was read.
+pub(crate) const CIRCLE: &str = "a list that leads back into itself";
 
 impl Client {
     /// Every tag of a repository; none when there is no such repository.
@@ -28,7 +32,7 @@ impl Client {
         let endpoint = self.endpoint(repository, tried)?;
         let path = format!("/v2/{}/tags/list?n=1000", repository.path());
         let mut request = Request::to(endpoint, repository, tried, Method::GET, &path, "pull", MANIFEST_LIMIT)?;
-        let (mut tags, mut bytes) = (Vec::new(), 0);
+        let (mut tags, mut bytes, mut seen) = (Vec::new(), 0, BTreeSet::from([request.url.clone()]));
         for _ in 0..PAGES {
             let answer = endpoint.send(self, &request).await?;
             if answer.status() == reqwest::StatusCode::NOT_FOUND && tags.is_empty() {
@@ -41,6 +45,7 @@ impl Client {
             tags.extend(answers::tags(&page).map_err(|e| request.error(e))?);
             match next {
                 _ if tags.len() > ITEMS || bytes > BYTES => break,
+                Some(url) if !seen.insert(url.clone()) => return Err(request.error(Fault::Protocol(CIRCLE))),
                 Some(url) => request.url = url,
                 None => return Ok(tags),
             }
@@ -105,15 +110,29 @@ mod tests {
         let peer = Script::start(&[&elsewhere]);
         let error = local(peer.client().tags(&peer.repository())).unwrap_err();
         assert!(matches!(error.fault(), Fault::Redirect(_)), "{error}");
-        let circle = page("link: </v2/x/tags/list>; rel=\"next\"\r\n", "[\"a\"]");
-        let wide =
-            page("link: </v2/x/tags/list>; rel=\"next\"\r\n", &format!("[],\"more\":\"{}\"", "x".repeat(4_000_000)));
-        for (circle, pages) in [(circle, PAGES), (wide, BYTES / 4_000_000 + 1)] {
-            let peer = Script::start(&vec![circle.as_str(); PAGES + 1]);
+        let long: Vec<_> =
+            (0..=PAGES).map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), "[\"a\"]")).collect();
+        let more = format!("[],\"more\":\"{}\"", "x".repeat(4_000_000));
+        let wide: Vec<_> =
+            (0..=PAGES).map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), &more)).take(20).collect();
+        for (answers, pages) in [(long, PAGES), (wide, BYTES / 4_000_000 + 1)] {
+            let peer = Script::start(&answers.iter().map(String::as_str).collect::<Vec<_>>());
             let error = local(peer.client().tags(&peer.repository())).unwrap_err();
             assert!(matches!(error.fault(), Fault::Protocol("a list without end")), "{error}");
             assert_eq!(peer.heard().len(), pages);
         }
+    }
+
+    #[test]
+    fn a_list_that_leads_back_into_itself_ends() {
+        let (there, back) = (
+            page("link: </v2/x/tags/list?last=a>; rel=\"next\"\r\n", "[\"a\"]"),
+            page("link: </v2/x/tags/list?last=b>; rel=\"next\"\r\n", "[\"b\"]"),
+        );
+        let peer = Script::start(&[&there, &back, &there, &back]);
+        let error = local(peer.client().tags(&peer.repository())).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Protocol(CIRCLE)), "{error}");
+        assert_eq!(peer.heard().len(), 3);
     }
 
     #[test]

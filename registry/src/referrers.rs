@@ -1,7 +1,7 @@
 //! Referrers: what is attached to an image (OCI distribution, "Listing Referrers"), and the fallback tag for registries
 //! without that API ("Referrers Tag Schema").
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use artifact::Digest;
 use artifact::name::Repository;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::Client;
 use crate::error::{Fault, RegistryError};
-use crate::paging::{BYTES, ITEMS, PAGES, next};
+use crate::paging::{BYTES, CIRCLE, ITEMS, PAGES, next};
 use crate::transport::{Request, body, expect};
 
 /// How often a fallback tag is written before another writer is blamed.
@@ -27,7 +27,7 @@ impl Client {
         let endpoint = self.endpoint(repository, &tried)?;
         let path = format!("/v2/{}/referrers/{subject}", repository.path());
         let mut request = Request::to(endpoint, repository, &tried, Method::GET, &path, "pull", MANIFEST_LIMIT)?;
-        let (mut all, mut read) = (Vec::new(), 0);
+        let (mut all, mut read, mut seen) = (Vec::new(), 0, BTreeSet::from([request.url.clone()]));
         for page in 0..PAGES {
             let answer = endpoint.send(self, &request).await?;
             if page == 0 && answer.status() == StatusCode::NOT_FOUND {
@@ -40,6 +40,7 @@ impl Client {
             all.extend(Index::parse(&bytes).map_err(|e| request.error(e))?.manifests);
             match next {
                 _ if all.len() > ITEMS || read > BYTES => break,
+                Some(url) if !seen.insert(url.clone()) => return Err(request.error(Fault::Protocol(CIRCLE))),
                 Some(url) => request.url = url,
                 None => return Ok(Index::of(all)),
             }
@@ -73,7 +74,7 @@ impl Client {
             let Some(next) = with(there.as_deref(), &referrer).map_err(error)? else { return Ok(()) };
             if round > 0 {
                 // Another writer is at it: give it time to finish.
-                tokio::time::sleep(Duration::from_millis(100 << round)).await;
+                tokio::time::sleep(self.patience().after(round)).await;
             }
             self.push_manifest(repository, &tag, oci::INDEX, &next).await?;
             let back = self.manifest(repository, &tag).await?.map(|(bytes, _)| bytes);

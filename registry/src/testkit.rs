@@ -10,7 +10,14 @@ use std::time::{Duration, Instant};
 use artifact::name::Repository;
 use serde::Deserialize;
 
-use crate::{Client, Hosts};
+use crate::{Client, Hosts, Patience};
+
+/// A patience that does not keep a test waiting.
+pub(crate) const QUICK: Patience = Patience {
+    answer: Duration::from_secs(20),
+    waiting: Duration::from_secs(20),
+    first: Duration::from_millis(1),
+};
 
 /// Runs on one thread, as rooms do.
 pub(crate) fn local<F: Future>(future: F) -> F::Output {
@@ -70,7 +77,11 @@ impl Peer {
 
     /// A client that knows this registry by these lines.
     pub(crate) fn client_with(&self, lines: &str) -> Client {
-        Client::new(&hosts(&format!("[registry.\"{}\"]\n{lines}", self.address))).unwrap()
+        Client::with_patience(&hosts(&format!("[registry.\"{}\"]\n{lines}", self.address)), QUICK).unwrap()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.address.clone()
     }
 
     pub(crate) fn repository(&self, path: &str) -> Repository {
@@ -110,7 +121,11 @@ impl Script {
         let address = listener.local_addr().unwrap().to_string();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&heard);
-        let answers: Vec<String> = answers.iter().map(|a| a.replacen("\r\n", "\r\nconnection: close\r\n", 1)).collect();
+        // To what leads back to it.
+        let answers: Vec<String> = answers
+            .iter()
+            .map(|a| a.replacen("\r\n", "\r\nconnection: close\r\n", 1).replace("HERE", &address))
+            .collect();
         std::thread::spawn(move || {
             for answer in answers {
                 let Ok((mut stream, _)) = listener.accept() else { return };
@@ -122,12 +137,37 @@ impl Script {
         Self { address, heard }
     }
 
+    /// Answers every request with this, a byte at a time with so long between two.
+    pub(crate) fn dripping(answer: &str, between: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (notes, answer) = (Arc::clone(&heard), answer.to_owned());
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                notes.lock().unwrap().push(request(&mut stream));
+                for byte in answer.bytes() {
+                    std::thread::sleep(between);
+                    if stream.write_all(&[byte]).is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Self { address, heard }
+    }
+
     pub(crate) fn address(&self) -> String {
         self.address.clone()
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(&hosts(&format!("[registry.\"{}\"]\nplain_http = true", self.address))).unwrap()
+        self.client_with(QUICK)
+    }
+
+    pub(crate) fn client_with(&self, patience: Patience) -> Client {
+        let lines = format!("[registry.\"{}\"]\nplain_http = true", self.address);
+        Client::with_patience(&hosts(&lines), patience).unwrap()
     }
 
     pub(crate) fn repository(&self) -> Repository {
@@ -138,6 +178,33 @@ impl Script {
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
+}
+
+/// A line to a registry that breaks: each connection through it is cut when so many bytes have gone to the registry.
+pub(crate) fn breaking_line(to: String, after: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        while let Ok((mut here, _)) = listener.accept() {
+            let Ok(mut there) = TcpStream::connect(&to) else { return };
+            let (mut back, mut answers) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+            std::thread::spawn(move || {
+                let (mut left, mut buffer) = (after, vec![0; 4096]);
+                while let Ok(n @ 1..) = here.read(&mut buffer) {
+                    let n = n.min(left);
+                    left -= n;
+                    if there.write_all(&buffer[..n]).is_err() || left == 0 {
+                        break;
+                    }
+                }
+                for wire in [&here, &there] {
+                    let _ = wire.shutdown(std::net::Shutdown::Both);
+                }
+            });
+        }
+    });
+    address
 }
 
 /// Reads one request, and gives its head.

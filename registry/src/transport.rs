@@ -3,20 +3,19 @@
 use std::io::Read as _;
 use std::time::Duration;
 
+use artifact::Moment;
 use artifact::digest::shortened;
-use artifact::layout::{Layout, LayoutError};
 use artifact::name::Repository;
-use artifact::oci::Descriptor;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 
 use crate::auth::Login;
 use crate::error::{Fault, RegistryError, next_step};
 use crate::hosts::Host;
 use crate::https::{self, Trust};
+use crate::patience::{self, TRIES};
 
-/// How long a request without much content may take, in seconds.
-const SMALL: u64 = 60;
 /// The slowest transfer that is waited for, in bytes a second: a layer of 1 GiB may take under five hours.
 const SLOWEST: u64 = 64 << 10;
 /// The most bytes of an error's body that are read: enough for its cause.
@@ -30,6 +29,8 @@ pub(crate) struct Endpoint {
     scheme: &'static str,
     http: reqwest::Client,
     login: Login,
+    /// How long a request without much content may take.
+    answer: Duration,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -40,10 +41,9 @@ impl std::fmt::Debug for Endpoint {
 
 /// What is sent.
 #[derive(Debug, Clone)]
-pub(crate) enum Payload<'a> {
+pub(crate) enum Payload {
     Nothing,
-    Bytes(&'a [u8]),
-    Blob(&'a Layout, &'a Descriptor),
+    Bytes(Bytes),
 }
 
 /// A request, before anybody is logged in.
@@ -55,11 +55,13 @@ pub(crate) struct Request<'a> {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
-    pub payload: Payload<'a>,
-    /// What a token must allow: `repository:NAME:pull`.
+    pub payload: Payload,
+    /// What a token must allow: `repository:NAME:pull`, several with a space between.
     pub scope: String,
     /// How many bytes pass, at most, in either direction.
     pub volume: u64,
+    /// Whether it may be sent again when nobody knows what became of it.
+    pub repeatable: bool,
 }
 
 impl<'a> Request<'a> {
@@ -77,21 +79,23 @@ impl<'a> Request<'a> {
         let unusual = || RegistryError::new(place, tried, Fault::Protocol("an address that is none"));
         let url = endpoint.url(path).ok_or_else(unusual)?;
         let scope = format!("repository:{}:{actions}", repository.path());
-        Ok(Self { place, tried, method, url, headers: HeaderMap::new(), payload: Payload::Nothing, scope, volume })
+        let repeatable = [Method::GET, Method::HEAD].contains(&method);
+        let (headers, payload) = (HeaderMap::new(), Payload::Nothing);
+        Ok(Self { place, tried, method, url, headers, payload, scope, volume, repeatable })
     }
 
     pub(crate) fn error(&self, fault: impl Into<Fault>) -> RegistryError {
         RegistryError::new(self.place, self.tried, fault)
     }
 
-    /// How long all of it may take.
-    pub(crate) fn deadline(&self) -> u64 {
-        SMALL + self.volume / SLOWEST
+    /// How long all of it may take, where a small one may take so long.
+    fn deadline(&self, small: Duration) -> Duration {
+        small.saturating_add(Duration::from_secs(self.volume / SLOWEST))
     }
 }
 
 impl Endpoint {
-    pub(crate) fn new(name: &str, host: &Host) -> Result<Self, RegistryError> {
+    pub(crate) fn new(name: &str, host: &Host, answer: Duration) -> Result<Self, RegistryError> {
         let setup = |text: String| RegistryError::new(name, "preparing", Fault::Setup(text));
         let trust = match host.plain_http {
             true => Trust::Loopback,
@@ -103,6 +107,7 @@ impl Endpoint {
             scheme: if host.plain_http { "http" } else { "https" },
             http,
             login: Login::new(credentials(host).map_err(setup)?),
+            answer,
         })
     }
 
@@ -118,8 +123,22 @@ impl Endpoint {
         (same && url.username().is_empty() && url.password().is_none()).then_some(url)
     }
 
-    /// Sends a request, logging in when that is asked for, and gives the answer's status and headers with its body to come.
+    /// Sends a request, and gives the answer's status and headers with its body to come. It is sent again, within the
+    /// client's budget, when the registry says that it is busy; and when the connection fails, if it may be.
     pub(crate) async fn send(&self, client: &crate::Client, request: &Request<'_>) -> Result<Response, RegistryError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let outcome = self.logged_in(client, request).await;
+            match again(client, request, tries, &outcome)? {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return outcome,
+            }
+        }
+    }
+
+    /// Sends a request once, logging in when that is asked for.
+    async fn logged_in(&self, client: &crate::Client, request: &Request<'_>) -> Result<Response, RegistryError> {
         let answer = self.once(request, self.login.header(&request.scope)).await?;
         if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
             return Ok(answer);
@@ -140,16 +159,36 @@ impl Endpoint {
         if let Some(header) = authorization {
             sent = sent.header(AUTHORIZATION, header);
         }
-        sent = match request.payload {
-            Payload::Nothing => sent,
-            Payload::Bytes(bytes) => sent.body(bytes.to_vec()),
-            Payload::Blob(layout, descriptor) => {
-                let reader = layout.stream(descriptor).map_err(|e| request.error(e))?;
-                sent.body(reqwest::Body::wrap(crate::upload::BlobBody::new(reader, descriptor.size)))
-            }
-        };
-        let sent = sent.timeout(Duration::from_secs(request.deadline())).send();
+        if let Payload::Bytes(bytes) = &request.payload {
+            sent = sent.body(bytes.clone());
+        }
+        // For the whole exchange: an answer that drips byte by byte ends with it as well.
+        let sent = sent.timeout(request.deadline(self.answer)).send();
         sent.await.map_err(|e| broken(request, &e))
+    }
+}
+
+/// How long to wait before another try. `None`: this is how it ended.
+fn again(
+    client: &crate::Client,
+    request: &Request<'_>,
+    tries: u32,
+    outcome: &Result<Response, RegistryError>,
+) -> Result<Option<Duration>, RegistryError> {
+    let asked = match outcome {
+        Ok(answer) if matches!(answer.status().as_u16(), 429 | 502..=504) => {
+            patience::asked(answer.headers(), Moment::now())
+        }
+        Err(error) if error.passing() && request.repeatable => None,
+        _ => return Ok(None),
+    };
+    let wait = client.patience().after(tries).max(Duration::from_secs(asked.unwrap_or(0)));
+    if tries < TRIES && client.may_wait(wait) {
+        return Ok(Some(wait));
+    }
+    match (outcome, asked) {
+        (Ok(answer), Some(seconds)) => Err(request.error(Fault::Busy { status: answer.status().as_u16(), seconds })),
+        _ => Ok(None),
     }
 }
 
@@ -172,6 +211,9 @@ pub(crate) async fn body(request: &Request<'_>, mut answer: Response, limit: u64
     if answer.content_length().is_some_and(|length| length > limit) {
         return Err(request.error(Fault::TooLarge(limit)));
     }
+    if answer.headers().get_all(CONTENT_ENCODING).iter().any(|e| e != "identity") {
+        return Err(request.error(Fault::Protocol("an answer in an encoding that was not asked for")));
+    }
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|e| broken(request, &e))? {
         if bytes.len() as u64 + chunk.len() as u64 > limit {
@@ -185,18 +227,17 @@ pub(crate) async fn body(request: &Request<'_>, mut answer: Response, limit: u64
 /// The cause of a broken exchange, from its root: reqwest's own text names only the address.
 pub(crate) fn broken(request: &Request<'_>, error: &reqwest::Error) -> RegistryError {
     if error.is_timeout() && !error.is_connect() {
-        return request.error(Fault::TimedOut(request.deadline()));
+        return request.error(Fault::TimedOut);
     }
     let mut root: &dyn std::error::Error = error;
     while let Some(source) = root.source() {
         root = source;
     }
-    // What we sent came out of a store of ours, and was not what its name says.
-    if let Some(spoilt) = root.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()?.downcast_ref::<LayoutError>())
-    {
-        return request.error(Fault::Spoilt(spoilt.to_string()));
-    }
-    request.error(Fault::Unreachable(printable(&shortened(&root.to_string()))))
+    // What TLS makes of a certificate it makes of it again.
+    let refused = root.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::InvalidData);
+    let fault = Fault::Unreachable(printable(&shortened(&root.to_string())));
+    let broken = request.error(fault);
+    if refused || root.is::<rustls::Error>() { broken } else { broken.that_may_pass() }
 }
 
 /// A registry's own words about an error (OCI distribution, "Error Codes"), for a person: bounded, on one line.
@@ -287,14 +328,132 @@ mod tests {
             payload: Payload::Nothing,
             scope: String::new(),
             volume,
+            repeatable: true,
         };
-        assert_eq!((request(0).deadline(), request(1 << 30).deadline()), (60, 60 + (1 << 14)));
+        let deadline = |volume| request(volume).deadline(Duration::from_secs(60)).as_secs();
+        assert_eq!((deadline(0), deadline(1 << 30)), (60, 60 + (1 << 14)));
     }
 
     #[test]
     fn an_error_without_words_says_its_status() {
-        let peer = Script::start(&["HTTP/1.1 502 Bad Gateway\r\ncontent-length: 6\r\n\r\n<html>"]);
+        let peer = Script::start(&["HTTP/1.1 500 Internal Server Error\r\ncontent-length: 6\r\n\r\n<html>"]);
         let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
-        assert!(error.to_string().ends_with("HTTP status 502; try again later"), "{error}");
+        assert!(error.to_string().ends_with("HTTP status 500; try again later"), "{error}");
+    }
+
+    const NONE: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+
+    fn busy(status: u16, retry_after: &str) -> String {
+        let line = if retry_after.is_empty() { String::new() } else { format!("retry-after: {retry_after}\r\n") };
+        format!("HTTP/1.1 {status} Busy\r\n{line}content-length: 0\r\n\r\n")
+    }
+
+    fn date(at: Moment) -> String {
+        let text = at.to_string();
+        let (year, rest) = text.split_once('-').unwrap();
+        let (month, rest) = rest.split_once('-').unwrap();
+        let (day, time) = rest.trim_end_matches('Z').split_once('T').unwrap();
+        let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        format!("Mon, {day} {} {year} {time} GMT", months[month.parse::<usize>().unwrap() - 1])
+    }
+
+    #[test]
+    fn a_busy_registry_is_left_alone_as_long_as_it_asks_in_seconds_or_by_a_date() {
+        for asks in ["1".to_owned(), date(Moment::now().plus_seconds(3))] {
+            let start = std::time::Instant::now();
+            let peer = Script::start(&[&busy(429, &asks), NONE]);
+            assert_eq!(local(peer.client().manifest(&peer.repository(), "x")).unwrap(), None, "{asks}");
+            assert!(start.elapsed() >= Duration::from_secs(1), "{asks}");
+            assert_eq!(peer.heard().len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_registry_that_asks_for_more_than_the_budget_is_not_asked_again_and_says_when() {
+        let peer = Script::start(&[&busy(503, "3600"), NONE]);
+        let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Busy { status: 503, seconds: 3600 }), "{error}");
+        assert_eq!((error.retry(), peer.heard().len()), (Retry::Later, 1));
+        // The budget is for all requests together.
+        let peer = Script::start(&[&busy(429, "1"), NONE, &busy(429, "1"), NONE]);
+        let client = peer.client_with(crate::Patience { waiting: Duration::from_millis(1500), ..crate::testkit::QUICK });
+        local(client.manifest(&peer.repository(), "x")).unwrap();
+        let error = local(client.manifest(&peer.repository(), "x")).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Busy { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_registry_that_is_busy_for_good_is_asked_so_often_and_no_more() {
+        for (status, asks) in [(429, ""), (502, ""), (503, ""), (503, "0"), (504, "")] {
+            let peer = Script::start(&vec![busy(status, asks).as_str(); 10]);
+            let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+            assert_eq!((error.retry(), peer.heard().len()), (Retry::Later, TRIES as usize), "{error}");
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_fails_is_tried_again_for_what_may_be_repeated() {
+        let peer = Script::start(&["", "HTTP/1.1 20", "HTTP/1.1 404 Not Fo\r\n", NONE]);
+        assert_eq!(local(peer.client().manifest(&peer.repository(), "x")).unwrap(), None);
+        assert_eq!(peer.heard().len(), 4);
+        let peer = Script::start(&[""; 10]);
+        let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Unreachable(_)), "{error}");
+        assert_eq!(peer.heard().len(), TRIES as usize);
+    }
+
+    #[test]
+    fn an_answer_that_drips_byte_by_byte_ends_with_the_deadline() {
+        let long = format!("HTTP/1.1 200 OK\r\nx-{}: y\r\ncontent-length: 2\r\n\r\n{{}}", "x".repeat(4000));
+        let body = format!("HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n{{{}}}", " ".repeat(3998));
+        let patience = crate::Patience { answer: Duration::from_secs(1), ..crate::testkit::QUICK };
+        for answer in [long, body] {
+            // Never silent for long, and minutes in all.
+            let peer = Script::dripping(&answer, Duration::from_millis(20));
+            let blob = artifact::oci::Descriptor::new("x", artifact::Digest::of(b"x"), 4000);
+            let error = local(peer.client_with(patience).blob(&peer.repository(), &blob, 4000)).unwrap_err();
+            assert!(matches!(error.fault(), Fault::TimedOut), "{error}");
+            assert_eq!((error.retry(), peer.heard().len()), (Retry::Later, 1));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_short_is_no_answer() {
+        let whole = r#"{"schemaVersion":2}"#;
+        let cut = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{whole}", whole.len() + 1);
+        let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n13\r\n{whole}\r\n");
+        for answer in [cut, chunked] {
+            let peer = Script::start(&[&answer]);
+            let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+            assert!(matches!(error.fault(), Fault::Unreachable(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_an_encoding_nobody_asked_for_is_refused() {
+        let peer = Script::start(&["HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"]);
+        let error = local(peer.client().manifest(&peer.repository(), "x")).unwrap_err();
+        assert!(error.to_string().contains("encoding"), "{error}");
+        assert!(peer.heard()[0].contains("accept-encoding: identity"), "{:?}", peer.heard());
+    }
+
+    #[test]
+    fn a_page_for_people_is_no_manifest_no_list_and_no_success() {
+        let page = "<!DOCTYPE html><title>Log in</title>";
+        let page = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+        let peer = Script::start(&[&page; 5].map(String::as_str));
+        let (client, repository) = (peer.client(), peer.repository());
+        local(async {
+            let error = client.manifest(&repository, "x").await.unwrap_err();
+            assert!(error.to_string().contains("no JSON object"), "{error}");
+            client.tags(&repository).await.unwrap_err();
+            client.referrers(&repository, &artifact::Digest::of(b"x")).await.unwrap_err();
+            let error = client.push_manifest(&repository, "x", "text/x", b"{}").await.unwrap_err();
+            assert!(matches!(error.fault(), Fault::Status { status: 200, .. }), "{error}");
+            // Its length is the page's.
+            let error = client.push_bytes(&repository, b"x").await.unwrap_err();
+            assert!(error.to_string().contains("another size"), "{error}");
+        });
     }
 }

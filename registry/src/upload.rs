@@ -1,26 +1,31 @@
-//! Blobs on their way out: looked for, then sent in one piece (OCI distribution, "POST then PUT").
+//! Blobs on their way out: looked for, then taken from a repository beside, or uploaded.
 
-use std::io::Read as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use artifact::layout::{BlobReader, Layout};
+use artifact::layout::Layout;
 use artifact::name::Repository;
 use artifact::oci::Descriptor;
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Method, StatusCode};
+use reqwest::header::{CONTENT_LENGTH, HeaderValue};
+use reqwest::{Method, Response, StatusCode};
 
 use crate::Client;
 use crate::error::{Fault, RegistryError};
-use crate::transport::{Endpoint, Payload, Request, expect};
+use crate::session::{Session, Upload};
+use crate::source::Source;
+use crate::transport::{Endpoint, Request, expect};
 
-/// How much of a blob is read at a time, in bytes.
-const PIECE: usize = 128 << 10;
+/// What became of a blob that was to be pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The registry says that it was there before, and nothing was sent. Only what it says: see [`Client::blob_ends`].
+    Claimed,
+    /// It was uploaded.
+    Uploaded,
+    /// The registry took it from another repository of its own.
+    Mounted,
+}
 
 impl Client {
-    /// Pushes a blob out of a store, unless it is there already.
+    /// Pushes a blob out of a store, unless it is there already: from the first of these repositories beside that has it,
+    /// without its bytes going over the wire, where the registry does so.
     ///
     /// # Errors
     /// When the store has other bytes, or the registry does not take it.
@@ -29,8 +34,9 @@ impl Client {
         repository: &Repository,
         blob: &Descriptor,
         store: &Layout,
-    ) -> Result<(), RegistryError> {
-        self.push(repository, blob, Payload::Blob(store, blob)).await
+        beside: &[Repository],
+    ) -> Result<Sent, RegistryError> {
+        self.push(repository, Source::store(blob, store), beside).await
     }
 
     /// Pushes a small blob, unless it is there already, and names it.
@@ -39,37 +45,51 @@ impl Client {
     /// When the registry does not take it.
     pub async fn push_bytes(&self, repository: &Repository, bytes: &[u8]) -> Result<Descriptor, RegistryError> {
         let blob = Descriptor::of("application/octet-stream", bytes);
-        self.push(repository, &blob, Payload::Bytes(bytes)).await?;
+        self.push(repository, Source::bytes(&blob, bytes), &[]).await?;
         Ok(blob)
+    }
+
+    /// Whether the registry says that it has a blob of this digest and size.
+    ///
+    /// # Errors
+    /// When it can't be asked, or speaks of another size.
+    pub async fn has_blob(&self, repository: &Repository, blob: &Descriptor) -> Result<bool, RegistryError> {
+        let tried = format!("looking for blob {}", blob.digest);
+        self.look(self.endpoint(repository, &tried)?, repository, &tried, blob).await
     }
 
     async fn push(
         &self,
         repository: &Repository,
-        blob: &Descriptor,
-        payload: Payload<'_>,
-    ) -> Result<(), RegistryError> {
-        let tried = format!("pushing blob {}", blob.digest);
+        mut source: Source<'_>,
+        beside: &[Repository],
+    ) -> Result<Sent, RegistryError> {
+        let tried = format!("pushing blob {}", source.blob().digest);
         let endpoint = self.endpoint(repository, &tried)?;
-        if self.has_blob(endpoint, repository, &tried, blob).await? {
-            return Ok(());
+        if self.look(endpoint, repository, &tried, source.blob()).await? {
+            return Ok(Sent::Claimed);
         }
         let path = format!("/v2/{}/blobs/uploads/", repository.path());
-        let mut request = Request::to(endpoint, repository, &tried, Method::POST, &path, "pull,push", blob.size)?;
-        request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        let answer = expect(&request, endpoint.send(self, &request).await?, 202).await?;
-        let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
-        let location = location.ok_or_else(|| request.error(Fault::Protocol("an upload without a Location")))?;
-        let mut url = endpoint
-            .own(&request.url, location)
-            .ok_or_else(|| request.error(Fault::Redirect(artifact::digest::shortened(location))))?;
-        url.query_pairs_mut().append_pair("digest", &blob.digest.to_string());
-        let mut request = Request { method: Method::PUT, url, payload, headers: Default::default(), ..request };
-        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        expect(&request, endpoint.send(self, &request).await?, 201).await.map(drop)
+        let start = Request::to(endpoint, repository, &tried, Method::POST, &path, "pull,push", 0)?;
+        let upload = Upload {
+            client: self,
+            endpoint,
+            place: start.place,
+            tried: &tried,
+            scope: start.scope.clone(),
+            begin: start.url.clone(),
+            piece: self.piece(),
+        };
+        let session = match self.mount(&upload, repository, source.blob(), beside).await? {
+            Mount::Done => return Ok(Sent::Mounted),
+            Mount::Upload(session) => Some(session),
+            Mount::No => None,
+        };
+        upload.run(&mut source, session).await?;
+        Ok(Sent::Uploaded)
     }
 
-    async fn has_blob(
+    async fn look(
         &self,
         endpoint: &Endpoint,
         repository: &Repository,
@@ -78,56 +98,84 @@ impl Client {
     ) -> Result<bool, RegistryError> {
         let path = format!("/v2/{}/blobs/{}", repository.path(), blob.digest);
         let request = Request::to(endpoint, repository, tried, Method::HEAD, &path, "pull,push", 0)?;
-        let answer = endpoint.send(self, &request).await?;
-        // A redirect points to where the content is: it is there.
+        claims(&request, endpoint.send(self, &request).await?, blob).await
+    }
+
+    /// Asks the registry to take a blob from a repository beside (OCI distribution, "Mounting a blob from another
+    /// repository"). It may begin an upload instead, which is then to be used. What it does not want is no error: the blob
+    /// is uploaded then.
+    async fn mount(
+        &self,
+        upload: &Upload<'_>,
+        repository: &Repository,
+        blob: &Descriptor,
+        beside: &[Repository],
+    ) -> Result<Mount, RegistryError> {
+        let Some(from) = self.beside(upload.endpoint, repository, blob, beside).await else { return Ok(Mount::No) };
+        let path = format!("/v2/{}/blobs/uploads/", repository.path());
+        let mut request =
+            Request::to(upload.endpoint, repository, upload.tried, Method::POST, &path, "pull,push", 0)?;
+        request.url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.path());
+        request.scope = format!("{} repository:{}:pull", request.scope, from.path());
+        request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        let answer = match upload.endpoint.send(self, &request).await {
+            Ok(answer) => answer,
+            // It may have been done, or not: uploading it does no harm.
+            Err(error) if error.passing() => return Ok(Mount::No),
+            Err(error) => return Err(error),
+        };
         match answer.status() {
-            StatusCode::NOT_FOUND => Ok(false),
-            status if status.is_redirection() => Ok(true),
-            _ => expect(&request, answer, 200).await.map(|_| true),
+            // Shown, not believed.
+            StatusCode::CREATED if self.look(upload.endpoint, repository, upload.tried, blob).await? => Ok(Mount::Done),
+            StatusCode::ACCEPTED => upload.begun(&request, &answer).map(Mount::Upload),
+            _ => Ok(Mount::No),
         }
     }
-}
 
-/// A request's body out of a store. Its last piece is sent only when the digest was right: what a registry got until then
-/// is no blob.
-pub(crate) struct BlobBody {
-    reader: Option<BlobReader>,
-    left: u64,
-}
-
-impl BlobBody {
-    pub(crate) fn new(reader: BlobReader, size: u64) -> Self {
-        Self { reader: Some(reader), left: size }
-    }
-
-    fn piece(&mut self) -> std::io::Result<Option<Bytes>> {
-        let Some(mut reader) = self.reader.take() else { return Ok(None) };
-        let mut piece = vec![0; PIECE.min(usize::try_from(self.left).unwrap_or(PIECE))];
-        reader.read_exact(&mut piece)?;
-        self.left -= piece.len() as u64;
-        match self.left {
-            0 => reader.finish().map_err(std::io::Error::other)?,
-            _ => self.reader = Some(reader),
+    /// The first of these repositories that is on the same registry and has the blob. One that does not say so has it not.
+    async fn beside<'b>(
+        &self,
+        endpoint: &Endpoint,
+        repository: &Repository,
+        blob: &Descriptor,
+        beside: &'b [Repository],
+    ) -> Option<&'b Repository> {
+        for from in beside.iter().filter(|f| f.registry() == repository.registry() && *f != repository) {
+            let path = format!("/v2/{}/blobs/{}", from.path(), blob.digest);
+            let request = Request::to(endpoint, from, "looking beside", Method::HEAD, &path, "pull", 0).ok()?;
+            let Ok(answer) = endpoint.send(self, &request).await else { continue };
+            if claims(&request, answer, blob).await.unwrap_or(false) {
+                return Some(from);
+            }
         }
-        Ok(Some(piece.into()))
+        None
     }
 }
 
-impl Body for BlobBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
+/// What became of a mount.
+enum Mount {
+    Done,
+    Upload(Session),
+    No,
+}
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<std::io::Result<Frame<Bytes>>>> {
-        // A file on this host: read here and now, so that no second thread is needed.
-        Poll::Ready(self.get_mut().piece().map(|piece| piece.map(Frame::data)).transpose())
+/// Whether an answer to HEAD says that there is a blob of this size. One that says no size says nothing.
+pub(crate) async fn claims(
+    request: &Request<'_>,
+    answer: Response,
+    blob: &Descriptor,
+) -> Result<bool, RegistryError> {
+    match answer.status() {
+        StatusCode::NOT_FOUND => return Ok(false),
+        // It points to where the content is: it is there.
+        status if status.is_redirection() => return Ok(true),
+        _ => {}
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.reader.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+    let answer = expect(request, answer, 200).await?;
+    match answer.headers().get(CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<u64>().ok()) {
+        Some(size) if size == blob.size => Ok(true),
+        Some(_) => Err(request.error(Fault::Protocol("a blob of another size than its digest has"))),
+        None => Ok(false),
     }
 }
 
@@ -137,18 +185,18 @@ mod tests {
     use crate::testkit::{Peer, Script, local};
 
     #[test]
-    fn a_blob_out_of_a_store_comes_back() {
+    fn a_blob_out_of_a_store_comes_back_in_one_piece_or_in_many() {
         let peer = Peer::start();
         let repository = peer.repository("a");
         let folder = tempfile::tempdir().unwrap();
         let store = Layout::create(folder.path()).unwrap();
-        for size in [0, 1, PIECE, PIECE + 1, 3 * PIECE] {
+        for size in [0, 1, 999, 1000, 1001, 3000, 3001] {
             let bytes: Vec<u8> = (0..size).map(|at| (at * 7 + size) as u8).collect();
             let blob = store.put("x", &bytes).unwrap();
             local(async {
-                let client = peer.client();
-                client.push_blob(&repository, &blob, &store).await.unwrap();
-                client.push_blob(&repository, &blob, &store).await.unwrap();
+                let client = peer.client().in_pieces_of(1000);
+                assert_eq!(client.push_blob(&repository, &blob, &store, &[]).await.unwrap(), Sent::Uploaded, "{size}");
+                assert_eq!(client.push_blob(&repository, &blob, &store, &[]).await.unwrap(), Sent::Claimed, "{size}");
                 assert_eq!(client.blob(&repository, &blob, 1 << 20).await.unwrap(), bytes, "{size}");
             });
         }
@@ -164,7 +212,7 @@ mod tests {
         std::fs::write(store.path(&blob.digest), b"contemt").unwrap();
         local(async {
             let client = peer.client();
-            let error = client.push_blob(&repository, &blob, &store).await.unwrap_err();
+            let error = client.push_blob(&repository, &blob, &store, &[]).await.unwrap_err();
             assert_eq!(error.retry(), artifact::failure::Retry::Halt, "{error}");
             assert!(client.blob(&repository, &blob, 10).await.is_err());
         });
@@ -186,5 +234,76 @@ mod tests {
             }
             assert_eq!(peer.heard().len(), 2);
         }
+    }
+
+    const MISSING: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+    const THERE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n";
+    const BEGUN: &str = "HTTP/1.1 202 Accepted\r\nlocation: /v2/x/blobs/uploads/1?state=a\r\ncontent-length: 0\r\n\r\n";
+    const CREATED: &str = "HTTP/1.1 201 Created\r\ncontent-length: 0\r\n\r\n";
+
+    /// Pushes seven bytes that may lie in the repository `y` beside.
+    fn beside(answers: &[&str]) -> (Result<Sent, RegistryError>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Layout::create(folder.path()).unwrap();
+        let blob = store.put("x", b"content").unwrap();
+        let peer = Script::start(answers);
+        let y: Repository = format!("{}/y", peer.address()).parse().unwrap();
+        let elsewhere: Repository = "r.example/z".parse().unwrap();
+        let sent = local(peer.client().push_blob(&peer.repository(), &blob, &store, &[elsewhere, y]));
+        let lines = peer.heard().iter().map(|h| h.lines().next().unwrap().replace(" HTTP/1.1", "")).collect();
+        (sent, lines)
+    }
+
+    #[test]
+    fn a_blob_that_lies_beside_is_mounted_and_202_is_an_upload_like_any_other() {
+        let digest = artifact::Digest::of(b"content");
+        let (sent, lines) = beside(&[MISSING, THERE, CREATED, THERE]);
+        assert_eq!(sent.unwrap(), Sent::Mounted);
+        assert_eq!(lines[1], format!("HEAD /v2/y/blobs/{digest}"));
+        assert_eq!(lines[2], format!("POST /v2/x/blobs/uploads/?mount={}&from=y", digest.to_string().replace(':', "%3A")));
+        let (sent, lines) = beside(&[MISSING, THERE, BEGUN, CREATED]);
+        assert_eq!(sent.unwrap(), Sent::Uploaded);
+        assert!(lines[3].starts_with("PUT /v2/x/blobs/uploads/1?state=a&digest="), "{lines:?}");
+        assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn a_mount_that_was_not_done_is_no_error() {
+        let refused = "HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n";
+        // Not beside; refused; said to be done, and not there.
+        for answers in [
+            &[MISSING, MISSING, BEGUN, CREATED][..],
+            &[MISSING, THERE, refused, BEGUN, CREATED],
+            &[MISSING, THERE, CREATED, MISSING, BEGUN, CREATED],
+        ] {
+            let (sent, lines) = beside(answers);
+            assert_eq!((sent.unwrap(), lines.len()), (Sent::Uploaded, answers.len()));
+        }
+    }
+
+    #[test]
+    fn a_registry_mounts_what_lies_beside() {
+        let peer = Peer::start();
+        let folder = tempfile::tempdir().unwrap();
+        let store = Layout::create(folder.path()).unwrap();
+        let blob = store.put("x", b"content").unwrap();
+        let (from, to) = (peer.repository("from"), peer.repository("to"));
+        local(async {
+            let client = peer.client();
+            client.push_blob(&from, &blob, &store, &[]).await.unwrap();
+            std::fs::remove_file(store.path(&blob.digest)).unwrap();
+            let sent = client.push_blob(&to, &blob, &store, std::slice::from_ref(&from)).await.unwrap();
+            assert_eq!(sent, Sent::Mounted);
+            assert_eq!(client.blob(&to, &blob, 10).await.unwrap(), b"content");
+        });
+    }
+
+    #[test]
+    fn a_head_that_names_another_size_is_refused_and_one_that_names_none_says_nothing() {
+        let other = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n";
+        let (sent, _) = beside(&[other]);
+        assert!(sent.unwrap_err().to_string().contains("another size"));
+        let (sent, lines) = beside(&["HTTP/1.1 200 OK\r\n\r\n", MISSING, BEGUN, CREATED]);
+        assert_eq!((sent.unwrap(), lines.len()), (Sent::Uploaded, 4));
     }
 }

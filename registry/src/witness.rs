@@ -74,7 +74,7 @@ impl Witness {
     pub fn new(prefix: &Prefix) -> Result<Self, RegistryError> {
         let mut url = prefix.url.clone();
         url.set_path(&format!("{}/add-checkpoint", prefix.url.path().trim_end_matches('/')));
-        Ok(Self { endpoint: Endpoint::new(&authority(&url), &prefix.host)?, url })
+        Ok(Self { endpoint: Endpoint::new(&authority(&url), &prefix.host, Duration::from_secs(PATIENCE))?, url })
     }
 
     /// Asks it to add a checkpoint, and gives its answer, whatever its status.
@@ -88,9 +88,10 @@ impl Witness {
             method: Method::POST,
             url: self.url.clone(),
             headers: HeaderMap::new(),
-            payload: Payload::Bytes(request.as_bytes()),
+            payload: Payload::Bytes(request.as_bytes().to_vec().into()),
             scope: String::new(),
             volume: ANSWER,
+            repeatable: false,
         };
         let asked = async {
             let answer = self.endpoint.once(&request, None).await?;
@@ -98,7 +99,7 @@ impl Witness {
             Ok(Added { status, body: body(&request, answer, ANSWER).await? })
         };
         let answered = tokio::time::timeout(Duration::from_secs(PATIENCE), asked).await;
-        answered.unwrap_or_else(|_| Err(request.error(Fault::TimedOut(PATIENCE))))
+        answered.unwrap_or_else(|_| Err(request.error(Fault::TimedOut)))
     }
 }
 
