@@ -17,6 +17,7 @@ pub mod show;
 pub mod spoil;
 pub mod trouble;
 pub mod vault;
+pub mod wire;
 pub mod world;
 
 pub use trouble::Trouble;

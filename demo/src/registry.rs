@@ -240,6 +240,7 @@ fn converse(connection: TcpStream, shared: &Shared) -> io::Result<()> {
                 shared.unavailable(&request)
             }
             Some(Harm::CutAfter) | None => shared.answer(&request, &mut wire).unwrap_or_else(failed),
+            Some(harm) => shared.harmed(harm, &request, &mut wire).unwrap_or_else(failed),
         };
         if harm == Some(Harm::CutAfter) {
             return Ok(());

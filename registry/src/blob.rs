@@ -107,22 +107,18 @@ impl Client {
         }
     }
 
-    /// Whether the registry gives the end of a blob as a store has it: the last 64 KiB, or all of a registry that knows no
-    /// ranges. A registry that only says it has a blob is found by this; its bytes are checked by whoever pulls them.
-    ///
-    /// # Errors
-    /// Missing, or as the network and the store say.
-    pub async fn blob_ends(
-        &self,
-        repository: &Repository,
-        blob: &Descriptor,
-        store: &Layout,
-    ) -> Result<bool, RegistryError> {
+    /// Whether the registry gives the end of a blob as it is: the last 64 KiB, by a range where the registry knows ranges. One
+    /// that only says that it has a blob is found by this; the other bytes are checked by whoever pulls them.
+    pub(crate) async fn shows(&self, repository: &Repository, source: &mut Source<'_>) -> Result<bool, RegistryError> {
+        let blob = source.blob();
         let tried = format!("reading the end of blob {}", blob.digest);
         let from = blob.size.saturating_sub(END);
         let range = HeaderValue::try_from(format!("bytes={from}-")).ok().filter(|_| from > 0);
-        let (request, mut answer) = self.get_blob(repository, &tried, blob, u64::MAX, range).await?;
-        let expected = Source::store(blob, store).piece(from, END).map_err(|e| request.error(e))?;
+        let (request, mut answer) = match self.get_blob(repository, &tried, blob, u64::MAX, range).await {
+            Err(error) if matches!(error.fault(), Fault::Missing) => return Ok(false),
+            asked => asked?,
+        };
+        let expected = source.piece(from, END).map_err(|e| request.error(e))?;
         if answer.status() == StatusCode::PARTIAL_CONTENT {
             return Ok(body(&request, answer, END).await? == expected);
         }

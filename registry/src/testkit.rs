@@ -55,17 +55,31 @@ impl Peer {
             "version: 0.1\nlog: {{level: error}}\nstorage:\n  filesystem: {{rootdirectory: {store:?}}}\nhttp:\n  addr: {address}\n{http}{more}"
         );
         std::fs::write(&config, text).unwrap();
-        let process = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("docker-registry (Debian package docker-registry) is needed for these tests");
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config);
+        Self::run(command, address, folder)
+    }
+
+    /// Distribution, version 3: it goes on with an upload in the middle of a chunk.
+    pub(crate) fn distribution() -> Self {
+        let get = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/get");
+        let built = Command::new(get).arg("registries").output().unwrap();
+        assert!(built.status.success(), "tests/peers/get registries: {}", String::from_utf8_lossy(&built.stderr));
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = Command::new(Path::new(String::from_utf8(built.stdout).unwrap().trim()).join("registries"));
+        command.args(["distribution", &address]).arg(folder.path().join("store"));
+        Self::run(command, address, folder)
+    }
+
+    fn run(mut command: Command, address: String, folder: tempfile::TempDir) -> Self {
+        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let process = process.expect("docker-registry (Debian package docker-registry) is needed for these tests");
         let peer = Self { address, process, _folder: folder };
         let start = Instant::now();
         while TcpStream::connect(&peer.address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(20), "docker-registry does not answer");
+            assert!(start.elapsed() < Duration::from_secs(20), "it does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
         peer
@@ -180,13 +194,16 @@ impl Script {
     }
 }
 
-/// A line to a registry that breaks: each connection through it is cut when so many bytes have gone to the registry.
-pub(crate) fn breaking_line(to: String, after: usize) -> String {
+/// A line to a registry that breaks: the first so many connections through it are cut when so many bytes have gone to the
+/// registry.
+pub(crate) fn breaking_line(to: String, after: usize, times: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
-        while let Ok((mut here, _)) = listener.accept() {
+        for number in 0.. {
+            let Ok((mut here, _)) = listener.accept() else { return };
             let Ok(mut there) = TcpStream::connect(&to) else { return };
+            let after = if number < times { after } else { usize::MAX };
             let (mut back, mut answers) = (here.try_clone().unwrap(), there.try_clone().unwrap());
             std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
             std::thread::spawn(move || {

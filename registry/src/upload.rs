@@ -15,8 +15,8 @@ use crate::transport::{Endpoint, Request, expect};
 /// What became of a blob that was to be pushed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// The registry says that it was there before, and nothing was sent. Only what it says: see [`Client::blob_ends`].
-    Claimed,
+    /// It was there before, and nothing was sent.
+    There,
     /// It was uploaded.
     Uploaded,
     /// The registry took it from another repository of its own.
@@ -66,8 +66,11 @@ impl Client {
     ) -> Result<Sent, RegistryError> {
         let tried = format!("pushing blob {}", source.blob().digest);
         let endpoint = self.endpoint(repository, &tried)?;
-        if self.look(endpoint, repository, &tried, source.blob()).await? {
-            return Ok(Sent::Claimed);
+        // Some registries say 200 of a blob that is gone; what they can't show is uploaded.
+        if self.look(endpoint, repository, &tried, source.blob()).await?
+            && self.shows(repository, &mut source).await?
+        {
+            return Ok(Sent::There);
         }
         let path = format!("/v2/{}/blobs/uploads/", repository.path());
         let start = Request::to(endpoint, repository, &tried, Method::POST, &path, "pull,push", 0)?;
@@ -196,7 +199,7 @@ mod tests {
             local(async {
                 let client = peer.client().in_pieces_of(1000);
                 assert_eq!(client.push_blob(&repository, &blob, &store, &[]).await.unwrap(), Sent::Uploaded, "{size}");
-                assert_eq!(client.push_blob(&repository, &blob, &store, &[]).await.unwrap(), Sent::Claimed, "{size}");
+                assert_eq!(client.push_blob(&repository, &blob, &store, &[]).await.unwrap(), Sent::There, "{size}");
                 assert_eq!(client.blob(&repository, &blob, 1 << 20).await.unwrap(), bytes, "{size}");
             });
         }
@@ -305,5 +308,39 @@ mod tests {
         assert!(sent.unwrap_err().to_string().contains("another size"));
         let (sent, lines) = beside(&["HTTP/1.1 200 OK\r\n\r\n", MISSING, BEGUN, CREATED]);
         assert_eq!((sent.unwrap(), lines.len()), (Sent::Uploaded, 4));
+    }
+
+    #[test]
+    fn a_blob_that_a_registry_only_says_it_has_is_uploaded() {
+        let other = "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ncontemt";
+        for shown in [MISSING, other] {
+            let (sent, lines) = beside(&[THERE, shown, MISSING, BEGUN, CREATED]);
+            assert_eq!((sent.unwrap(), lines.len()), (Sent::Uploaded, 5), "{lines:?}");
+        }
+        let (sent, lines) = beside(&[THERE, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\ncontent"]);
+        assert_eq!((sent.unwrap(), lines.len()), (Sent::There, 2));
+    }
+
+    #[test]
+    fn of_a_large_blob_the_end_is_shown_by_a_range_or_by_all_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Layout::create(folder.path()).unwrap();
+        let bytes: Vec<u8> = (0..70_000_u32).map(|n| n as u8).collect();
+        let blob = store.put("x", &bytes).unwrap();
+        let peer = Peer::start();
+        let repository = peer.repository("a");
+        let client = peer.client();
+        local(client.push_blob(&repository, &blob, &store, &[])).unwrap();
+        assert_eq!(local(client.push_blob(&repository, &blob, &store, &[])).unwrap(), Sent::There);
+        let text: String = bytes.iter().map(|b| char::from(b'a' + b % 26)).collect();
+        let blob = store.put("x", text.as_bytes()).unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n";
+        let end = format!("HTTP/1.1 206 Part\r\ncontent-length: 65536\r\n\r\n{}", &text[4464..]);
+        for shown in [format!("{head}{text}"), end] {
+            let peer = Script::start(&[head, &shown]);
+            let sent = local(peer.client().push_blob(&peer.repository(), &blob, &store, &[])).unwrap();
+            assert_eq!(sent, Sent::There);
+            assert!(peer.heard()[1].contains("range: bytes=4464-"), "{:?}", peer.heard());
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! `signer.toml`: in whose name, with which key, to which registries.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use artifact::name::Repository;
 use registry::Hosts;
 use serde::Deserialize;
 
@@ -21,6 +23,38 @@ pub struct SignerConfig {
     /// The registries that may be contacted.
     #[serde(default)]
     pub registry: Hosts,
+    /// Where releases are published as well.
+    #[serde(default)]
+    pub replicas: Replicas,
+}
+
+/// By repository, other repositories that get the same image with everything that is attached: a second site, say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "BTreeMap<Repository, Vec<Repository>>")]
+pub struct Replicas(BTreeMap<Repository, Vec<Repository>>);
+
+impl Replicas {
+    /// The replicas of a repository.
+    pub fn of(&self, repository: &Repository) -> &[Repository] {
+        self.0.get(repository).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl TryFrom<BTreeMap<Repository, Vec<Repository>>> for Replicas {
+    type Error = String;
+
+    fn try_from(all: BTreeMap<Repository, Vec<Repository>>) -> Result<Self, String> {
+        let mut named = BTreeSet::new();
+        for (repository, replicas) in &all {
+            if all.contains_key(repository) && replicas.is_empty() {
+                return Err(format!("replicas: {repository} has none: leave the line out"));
+            }
+            if let Some(twice) = replicas.iter().find(|r| all.contains_key(r) || !named.insert(*r)) {
+                return Err(format!("replicas: {twice} is published to already: two releases would share its tags"));
+            }
+        }
+        Ok(Self(all))
+    }
 }
 
 /// Where an image key is kept.

@@ -51,14 +51,20 @@ pub(crate) struct Changed {
 /// # Errors
 /// A text, when what is there is no image manifest.
 pub(crate) fn with_layers(there: Option<&[u8]>, layers: &[Layer]) -> Result<Option<Changed>, String> {
-    let mut all: Vec<Descriptor> = match there {
-        Some(bytes) => Manifest::parse(bytes).map_err(|e| e.to_string())?.layers,
-        None => Vec::new(),
+    let (mut manifest, mut all) = match there {
+        Some(bytes) => {
+            let parsed = Manifest::parse(bytes).map_err(|e| e.to_string())?;
+            (json::parse_foreign::<Value>("manifest", bytes).map_err(|e| e.to_string())?, parsed.layers)
+        }
+        None => (json!({"schemaVersion": 2, "mediaType": oci::MANIFEST, "layers": []}), Vec::new()),
     };
     let missing: Vec<_> = layers.iter().map(|l| &l.descriptor).filter(|d| !all.contains(d)).cloned().collect();
     if missing.is_empty() && there.is_some() {
         return Ok(None);
     }
+    // As others spelled them, and ours behind.
+    let list = manifest.get_mut("layers").and_then(Value::as_array_mut).ok_or("a manifest without layers")?;
+    list.extend(missing.iter().map(|layer| json!(layer)));
     all.extend(missing);
     let spelled = |value: &Value| json::canonical("manifest", value).map_err(|e| e.to_string());
     let diff_ids: Vec<Digest> = all.iter().map(|l| l.digest).collect();
@@ -66,12 +72,8 @@ pub(crate) fn with_layers(there: Option<&[u8]>, layers: &[Layer]) -> Result<Opti
         "architecture": "", "config": {}, "created": "1970-01-01T00:00:00Z", "os": "",
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     }))?;
-    let manifest = spelled(&json!({
-        "schemaVersion": 2,
-        "mediaType": oci::MANIFEST,
-        "config": Descriptor::of(oci::CONFIG, &config),
-        "layers": all,
-    }))?;
+    manifest["config"] = json!(Descriptor::of(oci::CONFIG, &config));
+    let manifest = spelled(&manifest)?;
     Ok(Some(Changed { manifest, config }))
 }
 
@@ -94,5 +96,13 @@ mod tests {
         assert_eq!(manifest.layers, [foreign.descriptor, ours.descriptor.clone()]);
         assert_eq!(manifest.config.digest, Digest::of(&both.config));
         assert!(with_layers(Some(&both.manifest), &[ours]).unwrap().is_none());
+        // Words of theirs that we don't know stay as well.
+        let mut worded: Value = serde_json::from_slice(&first.manifest).unwrap();
+        worded["annotations"] = json!({"theirs": "x"});
+        worded["layers"][0]["urls"] = json!(["https://x"]);
+        let ours = signature_layer(b"ours", b"y");
+        let both = with_layers(Some(worded.to_string().as_bytes()), &[ours]).unwrap().unwrap();
+        let both: Value = serde_json::from_slice(&both.manifest).unwrap();
+        assert_eq!((&both["annotations"]["theirs"], &both["layers"][0]), (&json!("x"), &worded["layers"][0]));
     }
 }

@@ -32,7 +32,7 @@ use crate::door::{Answer, ReleaseAsk};
 use crate::evidence::{Evidence, Stores};
 use crate::key::ImageKey;
 use crate::legacy;
-use crate::publish::{Attached, Publication};
+use crate::publish::{Attached, Publication, Published};
 use crate::state::{Memory, Store, Used};
 use crate::statements::{ToSign, statements};
 
@@ -139,8 +139,11 @@ impl Signer<'_> {
         self.sign(&mut job, &attempt, &to_sign, key, recorder)?;
         self.bundle(&mut job, &to_sign, &key.public(), recorder)?;
         recorder.say("signed and recorded");
-        let referrers = self.publish(&job, &to_sign, &stores.rebuilds)?;
-        self.record_release(job, attempt, referrers, store, recorder)
+        let published = self.publish(&job, &to_sign, &stores.rebuilds)?;
+        for erased in &published.erased {
+            recorder.say(erased);
+        }
+        self.record_release(job, attempt, published.referrers, store, recorder)
     }
 
     /// Admits the permit and what is recorded under it, against the last checkpoint that was seen.
@@ -267,7 +270,7 @@ impl Signer<'_> {
         if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
     }
 
-    fn publish(&self, job: &Job<'_>, to_sign: &[ToSign], rebuilds: &Layout) -> Result<Vec<Digest>, Stop> {
+    fn publish(&self, job: &Job<'_>, to_sign: &[ToSign], rebuilds: &Layout) -> Result<Published, Stop> {
         let terms = &job.permit.value().terms;
         let mut publication = Publication {
             terms,
@@ -276,6 +279,8 @@ impl Signer<'_> {
             signatures: Vec::new(),
             attestations: Vec::new(),
             created: job.evidence.source_date,
+            beside: job.memory.beside(&terms.repository),
+            replicas: self.config.replicas.of(&terms.repository).to_vec(),
         };
         for statement in to_sign {
             let signature = job.made.signature(statement).ok_or_else(lost)?;

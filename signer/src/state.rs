@@ -12,6 +12,9 @@ use artifact::{Digest, durable, json};
 use audit::recorded::LastSeen;
 use serde::{Deserialize, Serialize};
 
+/// In how many other repositories a blob is looked for.
+const BESIDE: usize = 4;
+
 /// What is remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -64,6 +67,17 @@ impl Memory {
     /// The last use of a tag.
     pub fn used(&self, repository: &Repository, tag: &Tag) -> Option<&Used> {
         self.tags.get(&format!("{repository}:{tag}"))
+    }
+
+    /// Other repositories of the same registry that were released to, at most [`BESIDE`]: blobs may lie there already.
+    pub(crate) fn beside(&self, repository: &Repository) -> Vec<Repository> {
+        let released = self.tags.iter().filter(|(_, used)| used.released);
+        let mut beside: Vec<Repository> =
+            released.filter_map(|(name, _)| name.rsplit_once(':')?.0.parse().ok()).collect();
+        beside.retain(|other| other.registry() == repository.registry() && other != repository);
+        beside.dedup();
+        beside.truncate(BESIDE);
+        beside
     }
 }
 

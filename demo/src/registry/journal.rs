@@ -50,6 +50,18 @@ pub enum Harm {
     CutBefore,
     /// The request has its effect, and the connection is cut before the answer.
     CutAfter,
+    /// The request is refused with this status and code, and has no effect.
+    Refused(u16, &'static str),
+    /// Another writer lets the tag name this manifest first, and then the request is refused: the tag is taken.
+    Taken(Digest),
+    /// The request has its effect, and before it is answered another writer lets the tag name this manifest.
+    Overwritten(Digest),
+    /// The answer is that there is a blob of this size, whatever there is.
+    Claimed(u64),
+    /// The answer is that there is nothing, whatever there is.
+    Unknown,
+    /// The answer is a page for people.
+    Page,
 }
 
 /// A fault to show.

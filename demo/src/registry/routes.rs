@@ -11,7 +11,7 @@ use artifact::{Digest, Moment};
 
 use super::Shared;
 use super::http::{Answer, Request};
-use super::journal::Write;
+use super::journal::{Harm, Write};
 use super::store::Refused;
 use std::io::Read as _;
 
@@ -85,6 +85,41 @@ impl Shared {
         let name = parse(&request.path).map_or("", |(name, _)| name);
         self.note(self.entry(request, name, 503));
         Answer::error(503, "UNAVAILABLE", "told to be unavailable").with("Retry-After", 0)
+    }
+
+    /// An answer that is other than the truth, or of a moment with another writer in it.
+    pub(super) fn harmed(
+        &self,
+        harm: Harm,
+        request: &Request,
+        wire: &mut BufReader<TcpStream>,
+    ) -> io::Result<Answer> {
+        let (name, tag) = match parse(&request.path) {
+            Some((name, Thing::Manifest(tag))) => (name, tag),
+            Some((name, _)) => (name, ""),
+            None => ("", ""),
+        };
+        if let Harm::Overwritten(digest) = harm {
+            let answer = self.answer(request, wire)?;
+            self.store().set_tag(name, tag, Some(digest))?;
+            return Ok(answer);
+        }
+        io::copy(&mut request.body(wire)?, &mut io::sink())?;
+        let refused = |status, code| {
+            self.note(self.entry(request, name, status));
+            Answer::error(status, code, "told to refuse")
+        };
+        Ok(match harm {
+            Harm::Taken(digest) => {
+                self.store().set_tag(name, tag, Some(digest))?;
+                refused(409, "CONFLICT")
+            }
+            Harm::Refused(status, code) => refused(status, code),
+            // Written to HEAD, of which only the length goes out.
+            Harm::Claimed(size) => Answer::status(200).bytes(vec![0; usize::try_from(size).unwrap_or(0)]),
+            Harm::Page => Answer::status(200).with("Content-Type", "text/html").bytes(b"<html>Log in</html>".to_vec()),
+            _ => Answer::error(404, "UNKNOWN", "told to know nothing"),
+        })
     }
 
     fn entry(&self, request: &Request, name: &str, status: u16) -> Write {

@@ -138,15 +138,14 @@ fn odd_answers_to_uploads_are_named_and_not_followed() {
     assert!(matches!(pushed.unwrap_err().fault(), Fault::Redirect(_)));
 }
 
-#[test]
-fn a_large_blob_arrives_over_a_line_that_keeps_breaking() {
-    let peer = Peer::start();
+/// Pushes a blob in chunks of 60 kB, over connections of which each carries two chunks and a half until it
+/// breaks.
+fn over_a_breaking_line(peer: &Peer, times: usize) {
     let folder = tempfile::tempdir().unwrap();
     let store = Layout::create(folder.path()).unwrap();
     let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n.wrapping_mul(n) >> 5) as u8).collect();
     let blob = store.put("x", &bytes).unwrap();
-    // Each connection carries two chunks and a bit.
-    let line = breaking_line(peer.address(), 150_000);
+    let line = breaking_line(peer.address(), 150_000, times);
     let repository = format!("{line}/a").parse().unwrap();
     let client = Client::with_patience(&hosts(&format!("[registry.\"{line}\"]\nplain_http = true")), QUICK).unwrap();
     local(async {
@@ -154,4 +153,15 @@ fn a_large_blob_arrives_over_a_line_that_keeps_breaking() {
         let there = peer.client().blob(&peer.repository("a"), &blob, 1 << 20).await.unwrap();
         assert!(there == bytes);
     });
+}
+
+#[test]
+fn a_large_blob_arrives_over_a_line_that_keeps_breaking() {
+    over_a_breaking_line(&Peer::distribution(), usize::MAX);
+}
+
+/// Version 2.8 forgets an upload that broke within a chunk.
+#[test]
+fn a_large_blob_arrives_at_a_registry_that_forgets_uploads() {
+    over_a_breaking_line(&Peer::start(), 3);
 }

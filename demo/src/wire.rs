@@ -1,0 +1,162 @@
+//! A line to a registry that does harm to requests: to any one of them, or to all from one on.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::trouble::{During as _, Trouble};
+
+/// What happens to a request on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// It does not get there.
+    Before,
+    /// Half of it gets there.
+    Within,
+    /// It gets there whole, and half of its answer comes back.
+    Answer,
+    /// It gets there whole, and no answer comes back.
+    After,
+    /// It gets there twice, and the second answer comes back.
+    Twice,
+}
+
+impl Harm {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Before, Self::Within, Self::Answer, Self::After, Self::Twice];
+}
+
+/// A line to a registry. Names that are used through it begin with [`Line::host`].
+#[derive(Debug)]
+pub struct Line {
+    address: SocketAddr,
+    plan: Arc<Mutex<Plan>>,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    /// How many requests came so far.
+    seen: usize,
+    /// From which on, and to how many.
+    harm: Option<(Harm, usize, usize)>,
+}
+
+impl Line {
+    /// A line to the registry at this `host:port` of loopback.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub fn to(registry: &str) -> Result<Self, Trouble> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).during("a line on loopback")?;
+        let address = listener.local_addr().during("a line on loopback")?;
+        let plan = Arc::new(Mutex::new(Plan::default()));
+        let (registry, shared) = (registry.to_owned(), Arc::clone(&plan));
+        std::thread::spawn(move || {
+            for here in listener.incoming() {
+                let Ok(here) = here else { return };
+                let (registry, shared) = (registry.clone(), Arc::clone(&shared));
+                // A connection that ends badly is what this is for.
+                std::thread::spawn(move || drop(carry(here, &registry, &shared)));
+            }
+        });
+        Ok(Self { address, plan })
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Does harm to so many requests, from the one of this number on; counts from 0 again.
+    pub fn harm(&self, harm: Harm, from: usize, times: usize) {
+        *lock(&self.plan) = Plan { seen: 0, harm: Some((harm, from, times)) };
+    }
+
+    /// Does no harm any more; counts from 0 again.
+    pub fn mend(&self) {
+        *lock(&self.plan) = Plan::default();
+    }
+
+    /// How many requests came since.
+    pub fn requests(&self) -> usize {
+        lock(&self.plan).seen
+    }
+}
+
+fn lock(plan: &Mutex<Plan>) -> std::sync::MutexGuard<'_, Plan> {
+    plan.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Plan {
+    fn next(&mut self) -> Option<Harm> {
+        let number = self.seen;
+        self.seen += 1;
+        let (harm, from, times) = self.harm?;
+        (from..from.saturating_add(times)).contains(&number).then_some(harm)
+    }
+}
+
+/// Carries the requests of one connection, each over a connection of its own.
+fn carry(mut here: TcpStream, registry: &str, plan: &Mutex<Plan>) -> io::Result<()> {
+    here.set_nodelay(true)?;
+    let mut wire = BufReader::new(here.try_clone()?);
+    while let Some((head, body)) = request(&mut wire)? {
+        let harm = lock(plan).next();
+        let whole = [head.as_slice(), &body].concat();
+        let answer = match harm {
+            Some(Harm::Before) => return Ok(()),
+            Some(Harm::Within) => {
+                ask(registry, &whole[..head.len().max(4) - 4 + (body.len() + 4) / 2])?;
+                return Ok(());
+            }
+            Some(Harm::After) => return ask(registry, &whole).map(drop),
+            Some(Harm::Answer) => {
+                let answer = ask(registry, &whole)?;
+                return here.write_all(&answer[..answer.len() / 2]);
+            }
+            Some(Harm::Twice) => {
+                ask(registry, &whole)?;
+                ask(registry, &whole)?
+            }
+            None => ask(registry, &whole)?,
+        };
+        here.write_all(&answer)?;
+        // The registry was told that this is the last request.
+        return here.shutdown(Shutdown::Both);
+    }
+    Ok(())
+}
+
+/// One request: its head, which says that the connection ends with it, and its body.
+fn request(wire: &mut BufReader<TcpStream>) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+    let (mut head, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = Vec::new();
+        if wire.read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        if line == b"\r\n" {
+            head.extend_from_slice(b"Connection: close\r\n\r\n");
+            break;
+        }
+        let text = String::from_utf8_lossy(&line).to_ascii_lowercase();
+        if let Some(value) = text.strip_prefix("content-length:") {
+            length = value.trim().parse().map_err(io::Error::other)?;
+        }
+        head.extend_from_slice(&line);
+    }
+    let mut body = vec![0; length];
+    wire.read_exact(&mut body)?;
+    Ok(Some((head, body)))
+}
+
+fn ask(registry: &str, request: &[u8]) -> io::Result<Vec<u8>> {
+    let mut there = TcpStream::connect(registry)?;
+    there.write_all(request)?;
+    there.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    match there.read_to_end(&mut answer) {
+        // What was cut in the middle may be answered with a reset.
+        Err(_) | Ok(_) => Ok(answer),
+    }
+}
