@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 # Other people's tools that the tests try ours against; built once, kept outside the checkout.
-PEERS = buildkit containerd containers-image cosign cosign2 ggcr litewitness openbao page sigstore-js sigstore-verify \
+PEERS = buildkit containerd containers-image cosign cosign2 ggcr litewitness openbao page registries sigstore-js sigstore-verify \
 	tessera tlog-proof torchwood
 
 .PHONY: demo test bench check setup
