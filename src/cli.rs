@@ -6,7 +6,7 @@ use artifact::CommitId;
 use artifact::name::ProjectName;
 use clap::{Args, Parser, Subcommand};
 
-use crate::review::Filter;
+use crate::review::{Filter, RECONCILE, Reconcile};
 
 /// Rebuilds what external CI says is green, shows that the result is the same, and countersigns it.
 #[derive(Debug, Parser)]
@@ -205,6 +205,9 @@ pub enum Log {
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
     },
+    /// Lay Vault's audit log beside this one: each signature of the image key belongs to exactly one recorded attempt.
+    #[command(after_help = RECONCILE)]
+    Reconcile(Reconcile),
 }
 
 /// What Vault must let the signer do.

@@ -14,6 +14,7 @@ mod order;
 mod orders;
 mod pass;
 mod pipeline;
+mod reconcile;
 mod retention;
 mod review;
 mod stage;
@@ -63,6 +64,7 @@ fn run(cli: &Cli) -> Result<(), Status> {
         Command::Log(Log::Show { index }) => review::show_entry(places, *index).map_err(of),
         Command::Log(Log::Prove { index, out }) => review::prove(places, *index, out).map_err(of),
         Command::Log(Log::Verify { since }) => review::verify(places, since.as_deref()).map_err(of),
+        Command::Log(Log::Reconcile(args)) => review::reconcile(places, args).map_err(of),
         Command::Trust(what) => trust::trust(places, what).map_err(of),
         Command::Vault(cli::Vault::Policy) => vault::policy(places).map_err(of),
         Command::Export(what) => review::export(places, what).map_err(of),

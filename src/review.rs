@@ -8,6 +8,7 @@ mod filter;
 mod list;
 mod promotion;
 mod prove;
+mod reconcile;
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ pub use filter::Filter;
 pub use list::{list, show_entry, status, verify};
 pub use promotion::show;
 pub use prove::prove;
+pub use reconcile::{HELP as RECONCILE, Reconcile, reconcile};
 
 /// A log that was read and verified, and what it says.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ use audit::leaf::Leaf;
 use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
 use audit::receipt::Receipt;
+use audit::vault_audit::{AuditLog, Place};
 use builder::checkout::{Objects, Order};
 use builder::flatten::Flattener;
 use builder::tree::{self, Scratch, Tree};
@@ -101,6 +102,8 @@ pub const DOORS: &[Door] = doors! {
             .ok_or("no bundle".into()),
         "pack" => |b, _| audit::pack::from_bytes(b).map(|p| format!("{} bodies", p.iter().flatten().count())).ok_or("no pack".into()),
         "leaf" => |b, _| told(Leaf::parse(b).map(|l| format!("{} bytes", l.to_bytes().len())));
+    "vault_audit":
+        "" => vault_audit;
     "order":
         "" => |b, _| told(policy::Order::parse(b).map(|order| order.action.name()));
     "allowed_signers":
@@ -135,6 +138,14 @@ pub const DOORS: &[Door] = doors! {
         "key" => |b, _| told(text(b)?.parse::<artifact::key::PublicKey>().map(|k| k.id().to_string())),
         "reference" => |b, _| told(text(b)?.parse::<verifier::reference::Reference>().map(|r| format!("{r:?}")));
 };
+
+fn vault_audit(bytes: &[u8], _: &str) -> Outcome {
+    let mut log = AuditLog::of(Place::new(None, "transit", "countersign"));
+    log.read("audit.log", Cursor::new(bytes)).map_err(|e| e.to_string())?;
+    let (covered, requests) = log.finish();
+    let told = requests.iter().map(|r| format!("; {:?} for {:?}: {:?}", r.act, r.attempts, r.outcome));
+    Ok(format!("{} lines{}", covered[0].lines, told.collect::<String>()))
+}
 
 fn told<E: ToString>(outcome: Result<impl ToString, E>) -> Outcome {
     outcome.map(|found| found.to_string()).map_err(|error| error.to_string())

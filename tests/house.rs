@@ -19,6 +19,7 @@ mod orders;
 mod page;
 mod peers;
 mod random;
+mod reconcile;
 mod retention;
 mod review;
 mod rooms;

@@ -29,4 +29,5 @@ mod store;
 mod sweep;
 pub mod tile;
 mod tiles;
+pub mod vault_audit;
 pub mod verify;
