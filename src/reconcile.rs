@@ -27,6 +27,9 @@ pub struct Finding {
     /// Vault's path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Who asked Vault, and from where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Vault's id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
@@ -176,8 +179,15 @@ impl Compared {
             attempt.id
         );
         let at = attempt.at.to_string();
-        let finding =
-            Finding { code: "not-signed", at, path: None, request: None, entry: Some(attempt.entry), message: text };
+        let finding = Finding {
+            code: "not-signed",
+            at,
+            path: None,
+            by: None,
+            request: None,
+            entry: Some(attempt.entry),
+            message: text,
+        };
         self.findings.push(finding);
     }
 
@@ -246,6 +256,7 @@ fn of_request(code: &'static str, request: &Request, text: &str) -> Finding {
         code,
         at: request.time.clone(),
         path: Some(shortened(&request.path)),
+        by: Some(shortened(&request.by)),
         request: Some(shortened(&request.id)),
         entry: None,
         message: text.to_owned(),

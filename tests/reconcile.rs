@@ -183,6 +183,12 @@ fn the_audit_log_of_a_real_vault_matches_until_somebody_signs_on_the_side() {
         (&counts, &json!(3), &json!("transit/countersign"))
     );
     assert_eq!(clean["not_checked"], json!([]));
+    // What stands hashed can be asked for: who may use Vault's own hash finds what was signed when the answer was lost.
+    let input = json!({"input": Base64(Digest::of(b"two").raw().to_vec())});
+    let hash = beside.vault.write("sys/audit-hash/file", &input).unwrap()["data"]["hash"].clone();
+    let request = clean["lost"][0]["request"].as_str().unwrap();
+    let line = crate::vault::lines(&beside.vault.audit()).into_iter().find(|l| l["request"]["id"] == request).unwrap();
+    assert_eq!(line["request"]["data"]["batch_input"][1]["input"], hash);
     assert!(clean["lost"][0]["message"].as_str().unwrap().contains(&lost), "{clean}");
     // The key was made in that time.
     assert_eq!(clean["administered"].as_array().unwrap().len(), 1, "{clean}");
@@ -209,6 +215,19 @@ fn the_audit_log_of_a_real_vault_matches_until_somebody_signs_on_the_side() {
     let rest = ["no-attempt", "signed-twice", "signed-twice", "unknown-attempt"];
     assert_eq!(kinds, [&rest[..1], &other[..], &rest[1..]].concat(), "{found}");
     assert!(found["findings"].as_array().unwrap().iter().all(|f| f["at"].as_str().unwrap().ends_with('Z')), "{found}");
+    // For a person: what anyone could write into Vault's log moves no cursor.
+    beside.vault.sign(&Digest::of(b"six"), Some("\u{202e}")).unwrap();
+    let hostile = beside.path("hostile");
+    let text = fs::read_to_string(beside.vault.audit()).unwrap();
+    fs::write(&hostile, text.replace("\"display_name\":\"root\"", "\"display_name\":\"\\u001b[2Jroot\"")).unwrap();
+    let mut command = std::process::Command::new(crate::binaries().join("countersign"));
+    command.arg("--config").arg(beside.path("config")).arg("--state").arg(beside.path("state"));
+    let said = ran(command.args(["log", "reconcile", "--vault-audit"]).arg(hostile)).unwrap();
+    assert_eq!(said.status, 4, "{}", said.stderr);
+    assert!(!said.stdout.contains(|c: char| c.is_control() && c != '\n') && !said.stdout.contains('\u{202e}'));
+    for part in ["covered: 20", "export/signing-key/countersign: other-use: ", "[2Jroot from 127.0.0.1", "DIFFERS"] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
     let text = beside.reconcile(&[&beside.vault.audit()], &["--key", "another"]);
     assert_eq!((text.status, &text.json().unwrap()["signs"]), (0, &json!(0)), "another key was not used");
 }

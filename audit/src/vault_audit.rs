@@ -102,6 +102,8 @@ pub struct Request {
     pub at: Moment,
     /// When, as Vault wrote it.
     pub time: String,
+    /// Who asked, and from where, as Vault knows it.
+    pub by: String,
     /// The path, with the namespace.
     pub path: String,
     /// What it does with the key.

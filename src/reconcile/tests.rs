@@ -39,6 +39,7 @@ fn sign(id: &str, second: i64, signatures: u64) -> Request {
         id: format!("r{second}"),
         at: moment(second),
         time: moment(second).to_string(),
+        by: "approle from 127.0.0.1".to_owned(),
         path: "transit/sign/k/sha2-256".to_owned(),
         act: Act::Sign,
         attempts: vec![id.to_owned()],

@@ -169,10 +169,11 @@ fn print(report: &Report) {
 }
 
 fn list(word: &str, findings: &[Finding]) {
-    for Finding { code, at, path, request, entry, message } in findings {
+    for Finding { code, at, path, by, request, entry, message } in findings {
         let entry = entry.map(|index| format!(" (entry {index})")).unwrap_or_default();
         let path = path.as_deref().map(|path| format!(" {path}")).unwrap_or_default();
         let request = request.as_deref().map(|id| format!(" [request {id}]")).unwrap_or_default();
-        println!("{word}: {}", printable(&format!("{at}{path}: {code}: {message}{entry}{request}")));
+        let by = by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
+        println!("{word}: {}", printable(&format!("{at}{path}: {code}: {message}{entry}{by}{request}")));
     }
 }

@@ -70,6 +70,7 @@ pub(super) struct Told {
     engine: Option<String>,
     at: Moment,
     time: String,
+    by: String,
     outcome: Outcome,
 }
 
@@ -96,7 +97,10 @@ impl Told {
         };
         let engine = asked.mount_accessor.or(answered.and_then(|a| a.mount_accessor)).filter(|a| !a.is_empty());
         let gives_away = gives_away(asked.data.as_ref());
-        Ok((asked.id, Self { place, attempts, gives_away, engine, at, time: line.time, outcome }))
+        let name = line.auth.map(|auth| auth.display_name).filter(|name| !name.is_empty());
+        let address = asked.remote_address.as_deref().unwrap_or("an unknown address");
+        let by = format!("{} from {address}", name.as_deref().unwrap_or("somebody"));
+        Ok((asked.id, Self { place, attempts, gives_away, engine, at, time: line.time, by, outcome }))
     }
 
     /// Takes what another line says of the same request.
@@ -117,7 +121,7 @@ impl Told {
         }
         self.engine = self.engine.take().or(other.engine);
         if other.at < self.at {
-            (self.at, self.time) = (other.at, other.time);
+            (self.at, self.time, self.by) = (other.at, other.time, other.by);
         }
         Ok(())
     }
@@ -143,7 +147,8 @@ impl Told {
         let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
         let act = Act::of(&operation, &parts, &of.key, self.gives_away)?;
         let path = if namespace.is_empty() { path } else { format!("{namespace}/{path}") };
-        Some(Request { id, at: self.at, time: self.time, path, act, attempts: self.attempts, outcome: self.outcome })
+        let Self { attempts, at, time, by, outcome, .. } = self;
+        Some(Request { id, at, time, by, path, act, attempts, outcome })
     }
 }
 

@@ -32,11 +32,20 @@ pub(super) struct Line {
     pub time: String,
     #[serde(rename = "type")]
     pub kind: String,
+    #[serde(default)]
+    pub auth: Option<Auth>,
     pub request: Asked,
     #[serde(default)]
     pub response: Option<Answered>,
     #[serde(default)]
     pub error: Option<String>,
+}
+
+/// Who asked.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Auth {
+    #[serde(default)]
+    pub display_name: String,
 }
 
 /// What was asked.
@@ -58,6 +67,8 @@ pub(super) struct Asked {
     pub headers: Option<BTreeMap<String, Vec<String>>>,
     #[serde(default)]
     pub data: Option<Value>,
+    #[serde(default)]
+    pub remote_address: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

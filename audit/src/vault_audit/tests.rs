@@ -181,17 +181,14 @@ fn an_engine_is_known_wherever_it_is_mounted_and_told_from_one_of_the_same_path(
         at("4", "elsewhere", "transit_3", ""),
     ]
     .concat();
-    let paths = |namespace, requests: Vec<Request>| -> Vec<String> {
-        let _: Option<&str> = namespace;
-        requests.into_iter().map(|r| r.path).collect()
-    };
+    let paths = |requests: Vec<Request>| -> Vec<String> { requests.into_iter().map(|r| r.path).collect() };
     let both = ["moved/sign/k/sha2-256", "transit/sign/k/sha2-256"];
-    let mut found = paths(None, requests(&text));
+    let mut found = paths(requests(&text));
     found.sort();
     assert_eq!(found, both);
     let mut log = AuditLog::of(Place::new(Some("/team/"), "/transit/", "k"));
     log.read("f", Cursor::new(&text)).unwrap();
-    assert_eq!(paths(Some("team"), log.finish().1), ["team/transit/sign/k/sha2-256"]);
+    assert_eq!(paths(log.finish().1), ["team/transit/sign/k/sha2-256"]);
 }
 
 #[test]
