@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use artifact::failure::{Failure, Retry};
 use artifact::json;
+use artifact::key::PublicKey;
 use artifact::name::ProjectName;
 use artifact::{CommitId, Moment};
 use audit::keys::HouseKeys;
@@ -178,7 +179,7 @@ fn tell_keys(house: &House) -> Result<(), Failure> {
         log: key(Room::Keeper)?.parse().map_err(|e| broken("keeper", format!("{e}")))?,
         intake: key(Room::Intake)?.parse().map_err(|e| broken("intake", format!("{e}")))?,
         comparers: vec![key(Room::Comparer)?.parse().map_err(|e| broken("comparer", format!("{e}")))?],
-        image: image_key(house)?.parse().map_err(|e| broken("signer", format!("{e}")))?,
+        image: image_key(house)?.parse::<PublicKey>().map_err(|e| broken("signer", format!("{e}")))?.into(),
     };
     print!("{keys}");
     Ok(())

@@ -217,11 +217,11 @@ impl Fold {
 
     fn apply_body(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
         self.last = None;
-        let vouched = self.vouched.read(&body);
+        let vouched = self.vouched.read(entry.index, &body);
         if !vouched {
             return Some("a release that the image key does not vouch for");
         }
-        if let Some(why) = self.fault(&body) {
+        if let Some(why) = self.fault(entry.index, &body) {
             return Some(why);
         }
         self.people.apply(entry.index, &body);

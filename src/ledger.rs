@@ -134,7 +134,7 @@ impl Ledger {
     }
 
     fn believed(&self, body: &Body) -> Result<(), Failure> {
-        if let Some(why) = self.fold.fault(body) {
+        if let Some(why) = self.fold.fault(self.seen.size(), body) {
             let text = format!(
                 "{}: {why}; nothing was recorded. The room that answered this is not the one that keys.toml knows, or it \
                  lies: look at it before you start again",

@@ -5,7 +5,7 @@ use artifact::Moment;
 use artifact::digest::Base64;
 use artifact::failure::{Failure, Retry};
 use artifact::lane::LaneName;
-use audit::entry::{Body, Forgotten, Order, OrderSignature, Revocation};
+use audit::entry::{Forgotten, Order, OrderSignature, Revocation};
 use hardening::menu::Room;
 use intake::door::{Answer, Ask, PulledOrder};
 use policy::order::{Action, OrderError};
@@ -62,7 +62,7 @@ fn judge(pass: &Pass<'_>, ledger: &Ledger, pulled: &PulledOrder) -> Result<Order
     let signatures =
         signed.into_iter().map(|s| OrderSignature { principal: s.principal, signature: Base64(s.signature) }).collect();
     let taken = Order { statement: pulled.statement.clone(), signatures, at: now };
-    match ledger.fold().fault(&Body::Order(taken.clone())) {
+    match ledger.fold().order_fault(&taken) {
         Some(why) => Err(("order-target", why.to_owned())),
         None => Ok(taken),
     }

@@ -2,6 +2,7 @@
 //! cut, of another kind or from yesterday. It is found, and what is not looked at is said.
 
 pub mod forged;
+mod keys;
 mod large;
 mod log;
 mod open;

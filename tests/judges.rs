@@ -54,8 +54,8 @@ impl Release {
         assert_eq!((exported.status, exported.stderr.as_str()), (0, ""), "the origin is a host name");
         let keys = fs::read_to_string(scene.world.perimeter.config().join("keys.toml")).unwrap();
         let keys: HouseKeys = keys.parse().unwrap();
-        fs::write(folder.path().join("image.pub"), keys.image.to_string()).unwrap();
-        fs::write(folder.path().join("image.der"), keys.image.to_der()).unwrap();
+        fs::write(folder.path().join("image.pub"), keys.image.current().to_string()).unwrap();
+        fs::write(folder.path().join("image.der"), keys.image.current().to_der()).unwrap();
         let root = serde_json::from_slice(&fs::read(root).unwrap()).unwrap();
         let mut release = Self { scene, digest, bundles: Vec::new(), root, keys, folder };
         let referrers = release.scene.world.production.referrers("prod/app", &digest).unwrap();
@@ -374,7 +374,7 @@ fn nothing_is_exported_without_keys_or_into_no_folder() {
         intake: ed25519().public(),
         comparers: vec![ed25519().public()],
         log: Vkey::new("log.example", &ed25519()).unwrap(),
-        image: artifact::key::P256Key::generate().unwrap().public(),
+        image: artifact::key::P256Key::generate().unwrap().public().into(),
     };
     fs::write(folder.path().join("keys.toml"), keys.to_string()).unwrap();
     let refused = trust(&["export", "--out", "/no/such/folder/root.json"]);

@@ -5,6 +5,7 @@ mod browser;
 mod damaged;
 mod history;
 mod hostile;
+mod keys;
 mod large;
 mod made;
 mod scripts;

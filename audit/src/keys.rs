@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use artifact::key::PublicKey;
 use artifact::settings::{self, SettingsError};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::image_keys::{ImageKeys, ImageKeysError, Retired};
 use crate::note::Vkey;
 
 /// Why the keys were not accepted.
@@ -23,14 +24,16 @@ pub enum KeysError {
         /// What it should be.
         expected: &'static str,
     },
+    /// Image keys that can't be meant.
+    #[error("{0}. `countersign keys` writes this file")]
+    Image(#[from] ImageKeysError),
     /// One key in two roles: who holds it could speak for both.
     #[error("one key stands in two places; each room has its own. `countersign keys` writes this file")]
     Shared,
 }
 
 /// The keys that the rooms sign with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HouseKeys {
     /// Intake's, for facts: Ed25519.
     pub intake: PublicKey,
@@ -38,8 +41,22 @@ pub struct HouseKeys {
     pub comparers: Vec<PublicKey>,
     /// The log's.
     pub log: Vkey,
-    /// The one for images: P-256.
-    pub image: PublicKey,
+    /// Those for images, one after the other: P-256.
+    pub image: ImageKeys,
+}
+
+/// The file, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    intake: PublicKey,
+    comparers: Vec<PublicKey>,
+    log: Vkey,
+    image: PublicKey,
+    #[serde(default)]
+    image_from: u64,
+    #[serde(default)]
+    retired: Vec<Retired>,
 }
 
 impl HouseKeys {
@@ -52,10 +69,8 @@ impl HouseKeys {
         if self.comparers.is_empty() || !self.comparers.iter().all(ed25519) {
             return wrong("comparers", "a list of at least one Ed25519 key");
         }
-        if ed25519(&self.image) {
-            return wrong("image", "a P-256 key");
-        }
-        let all: Vec<_> = [&self.intake, self.log.key(), &self.image].into_iter().chain(&self.comparers).collect();
+        let image = self.image.all().map(|one| one.key);
+        let all: Vec<_> = [&self.intake, self.log.key()].into_iter().chain(image).chain(&self.comparers).collect();
         let shared = all.iter().enumerate().any(|(n, key)| all[..n].contains(key));
         if shared { Err(KeysError::Shared) } else { Ok(()) }
     }
@@ -65,7 +80,9 @@ impl FromStr for HouseKeys {
     type Err = KeysError;
 
     fn from_str(text: &str) -> Result<Self, KeysError> {
-        let keys: Self = settings::parse(text)?;
+        let Written { intake, comparers, log, image, image_from, retired } = settings::parse(text)?;
+        let image = ImageKeys::new(image, image_from, retired)?;
+        let keys = Self { intake, comparers, log, image };
         keys.check()?;
         Ok(keys)
     }
@@ -80,7 +97,7 @@ impl fmt::Display for HouseKeys {
             writeln!(f, "\"\"\"\n{key}\"\"\",")?;
         }
         writeln!(f, "]\nlog = \"{}\"", toml_text(&self.log.to_string()))?;
-        writeln!(f, "image = \"\"\"\n{}\"\"\"", self.image)
+        write!(f, "{}", self.image)
     }
 }
 
@@ -98,9 +115,13 @@ mod tests {
         Ed25519Key::generate().unwrap().public()
     }
 
+    fn p256() -> PublicKey {
+        P256Key::generate().unwrap().public()
+    }
+
     fn keys() -> HouseKeys {
         let log = Vkey::new("a.example/\"log\\", &Ed25519Key::generate().unwrap()).unwrap();
-        let image = P256Key::generate().unwrap().public();
+        let image = p256().into();
         HouseKeys { intake: ed25519(), comparers: vec![ed25519(), ed25519()], log, image }
     }
 
@@ -108,21 +129,45 @@ mod tests {
     fn the_keys_come_back() {
         let keys = keys();
         assert_eq!(keys.to_string().parse::<HouseKeys>().unwrap(), keys);
+        assert!(!keys.to_string().contains("image_from") && !keys.to_string().contains("retired"));
+        let twice = keys.image.rotated(p256(), 7).unwrap().rotated(p256(), 42).unwrap();
+        let rotated = HouseKeys { image: twice, ..keys };
+        assert_eq!(rotated.to_string().parse::<HouseKeys>().unwrap(), rotated);
+        // Tables say the same as what is printed.
+        let (head, _) =
+            rotated.to_string().split_once("retired = [").map(|(h, t)| (h.to_owned(), t.to_owned())).unwrap();
+        let table = |r: &Retired| {
+            format!("[[retired]]\nfrom = {}\nuntil = {}\nkey = \"\"\"\n{}\"\"\"\n", r.from, r.until, r.key)
+        };
+        let tables: String = rotated.image.retired().iter().map(table).collect();
+        assert_eq!((head + &tables).parse::<HouseKeys>().unwrap(), rotated);
     }
 
     #[test]
     fn a_key_of_another_kind_or_in_two_roles_is_refused() {
         let good = keys();
         for wrong in [
-            HouseKeys { intake: good.image.clone(), ..good.clone() },
-            HouseKeys { image: ed25519(), ..good.clone() },
+            HouseKeys { intake: good.image.current().clone(), ..good.clone() },
+            HouseKeys { image: ed25519().into(), ..good.clone() },
             HouseKeys { comparers: Vec::new(), ..good.clone() },
-            HouseKeys { comparers: vec![good.image.clone()], ..good.clone() },
+            HouseKeys { comparers: vec![good.image.current().clone()], ..good.clone() },
             HouseKeys { comparers: vec![good.intake.clone()], ..good.clone() },
             HouseKeys { comparers: vec![ed25519(), good.log.key().clone()], ..good.clone() },
         ] {
             assert!(wrong.to_string().parse::<HouseKeys>().is_err(), "{wrong:?}");
         }
         assert!(format!("{good}more = 1\n").parse::<HouseKeys>().is_err());
+        let rotated = HouseKeys { image: good.image.rotated(p256(), 7).unwrap(), ..good.clone() }.to_string();
+        for (old, new) in [
+            ("until = 7", "until = 8"),
+            ("until = 7", "until = -7"),
+            ("from = 0,", ""),
+            ("image_from = 7", "image_from = 6"),
+            ("image_from = 7\n", ""),
+            ("from = 0", "more = 0"),
+        ] {
+            let wrong = rotated.replacen(old, new, 1);
+            assert!(wrong != rotated && wrong.parse::<HouseKeys>().is_err(), "{new}");
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod current;
 pub mod door;
 pub mod edge;
 pub mod entry;
+pub mod image_keys;
 pub mod keeper;
 pub mod keys;
 pub mod leaf;

@@ -11,6 +11,7 @@ use artifact::{Digest, dsse, json};
 use serde::Deserialize;
 
 use crate::entry::{Body, Release, Signature};
+use crate::image_keys::ImageKeys;
 
 /// The annotation that names the repository.
 pub const REPOSITORY: &str = "repository";
@@ -49,25 +50,25 @@ struct Subject {
     annotations: BTreeMap<String, String>,
 }
 
-/// What the image key has vouched for, as far as a log was read.
+/// What the image keys have vouched for, each in its time, as far as a log was read.
 #[derive(Debug, Clone)]
 pub struct Vouched {
-    image: PublicKey,
+    image: ImageKeys,
     claims: BTreeMap<u64, Vec<Claim>>,
     named: BTreeMap<(Repository, Tag), (u64, Digest)>,
 }
 
 impl Vouched {
-    /// Nothing was read yet; images are signed with this key.
-    pub fn by(image: &PublicKey) -> Self {
+    /// Nothing was read yet; images are signed with these keys.
+    pub fn by(image: &ImageKeys) -> Self {
         Self { image: image.clone(), claims: BTreeMap::new(), named: BTreeMap::new() }
     }
 
-    /// Reads the next entry of the log. `false` for a release that the image key does not vouch for.
-    pub fn read(&mut self, body: &Body) -> bool {
+    /// Reads the next entry of the log, which stands there. `false` for a release that no image key vouches for.
+    pub fn read(&mut self, index: u64, body: &Body) -> bool {
         match body {
             Body::Signature(signature) => {
-                if let Some((permit, claim)) = self.claim(signature) {
+                if let Some((permit, claim)) = self.claim(index, signature) {
                     let claims = self.claims.entry(permit).or_default();
                     // The same signature written down again says nothing new.
                     if !claims.contains(&claim) {
@@ -112,13 +113,13 @@ impl Vouched {
         }
     }
 
-    fn claim(&self, signature: &Signature) -> Option<(u64, Claim)> {
+    fn claim(&self, index: u64, signature: &Signature) -> Option<(u64, Claim)> {
         if signature.payload_type != dsse::IN_TOTO {
             return None;
         }
         let statement: Statement = json::parse_foreign("statement", &signature.payload.0).ok()?;
         let [Subject { digest, mut annotations }] = statement.subject;
-        if statement.predicate_type != SIGN || !signed(signature, &self.image) {
+        if statement.predicate_type != SIGN || !signed(signature, self.image.at(index)?.key) {
             return None;
         }
         let permit = annotations.get(PERMIT)?.parse().ok()?;

@@ -115,7 +115,7 @@ fn grow(size: u64, tiles: &Path, own: &Path) -> Result<HouseKeys, Trouble> {
         intake: ed25519()?,
         comparers: vec![ed25519()?],
         log: Vkey::new(ORIGIN, &key).map_err(Trouble::wrong)?,
-        image: P256Key::generate().map_err(Trouble::wrong)?.public(),
+        image: P256Key::generate().map_err(Trouble::wrong)?.public().into(),
     })
 }
 

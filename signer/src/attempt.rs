@@ -37,13 +37,18 @@ impl Made {
         proven: &Proven,
         consistency: &[TreeHash],
     ) -> Result<(), RecordedError> {
+        // What was signed before the key of today came into force was signed with another one, and is made again.
+        let counts = |index: u64| index >= keys.image.since();
         if proven.salt.is_none() {
-            self.leaves.push(seen.admit_raw(&keys.log, proven, consistency)?);
+            let leaf = seen.admit_raw(&keys.log, proven, consistency)?;
+            self.leaves.extend(counts(leaf.index()).then_some(leaf));
             return Ok(());
         }
-        match seen.admit(&keys.log, proven, consistency)?.into_value() {
+        let recorded = seen.admit(&keys.log, proven, consistency)?;
+        let counts = counts(recorded.index());
+        match recorded.into_value() {
             Body::Attempt(attempt) => self.attempts.push(attempt),
-            Body::Signature(signature) => self.signatures.push(signature),
+            Body::Signature(signature) => self.signatures.extend(counts.then_some(signature)),
             Body::Bundle(bundle) => self.bundles.push(bundle),
             _ => {}
         }

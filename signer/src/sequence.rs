@@ -123,7 +123,7 @@ impl Signer<'_> {
             rebuilds: Layout::open(lane.join("compare/out")),
             candidates: Layout::open(lane.join("intake/candidates")),
         };
-        if key.public() != self.keys.image {
+        if key.public() != *self.keys.image.current() {
             return Err(Failure::halt("wrong-image-key", "the image key is not the one that keys.toml pins").into());
         }
         // The log first: one that was rolled back halts the house, whatever else is wrong.

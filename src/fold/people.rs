@@ -101,8 +101,8 @@ impl People {
 }
 
 impl Fold {
-    /// Whose keys signed it was asked when it was recorded, by the rules of that day.
-    pub(super) fn order_fault(&self, order: &Order) -> Option<&'static str> {
+    /// Why an order would be void. Whose keys signed it was asked when it was recorded, by the rules of that day.
+    pub fn order_fault(&self, order: &Order) -> Option<&'static str> {
         let Ok(says) = order.sound() else { return Some("an order that its people did not sign") };
         if says.lane != LaneName::Public || says.expires <= order.at {
             return Some("an order of another lane, or one that had expired");

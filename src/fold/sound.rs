@@ -21,8 +21,8 @@ const STATEMENTS: usize = 16;
 const ATTEMPTS: usize = 16;
 
 impl Fold {
-    /// Why an entry that says this would be void; `None`: it counts.
-    pub fn fault(&self, body: &Body) -> Fault {
+    /// Why an entry that says this, and stands there in the log, would be void; `None`: it counts.
+    pub fn fault(&self, index: u64, body: &Body) -> Fault {
         match body {
             Body::Opened(opened) => return opened_fault(opened),
             Body::Order(order) => return self.order_fault(order),
@@ -39,7 +39,7 @@ impl Fold {
             Body::Rebuild(rebuild) => self.rebuild_fault(rebuild),
             Body::Permit(permit) => self.permit_fault(promotion, permit),
             Body::Attempt(attempt) => attempt_fault(promotion, attempt),
-            Body::Signature(signature) => self.signature_fault(promotion, signature),
+            Body::Signature(signature) => self.signature_fault(promotion, index, signature),
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
             Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
@@ -95,11 +95,11 @@ impl Fold {
         }
     }
 
-    fn signature_fault(&self, promotion: &Promotion, signature: &Signature) -> Fault {
+    fn signature_fault(&self, promotion: &Promotion, index: u64, signature: &Signature) -> Fault {
         let attempt = promotion.attempts.iter().find(|attempt| attempt.id == signature.attempt);
         let Some(attempt) = attempt else { return Some("a signature without an attempt") };
         let announced = attempt.statements.contains(&Digest::of(&signature.payload.0))
-            && released::signed(signature, &self.keys.image);
+            && self.keys.image.at(index).is_some_and(|one| released::signed(signature, one.key));
         (!announced).then_some("a signature that is not the image key's, or was not announced")
     }
 }

@@ -10,6 +10,7 @@ use artifact::statement::permit::Terms;
 use artifact::statement::provenance::Provenance;
 use artifact::statement::sandbox::{Runs, Sandbox};
 use audit::entry::{Failed, Halted, Signature};
+use audit::image_keys::ImageKeys;
 use audit::leaf::{RekorLeaf, Salt};
 use audit::note::Vkey;
 use serde_json::json;
@@ -35,8 +36,12 @@ impl House {
         let key = || Ed25519Key::generate().unwrap();
         let (intake, comparer, image) = (key(), key(), P256Key::generate().unwrap());
         let log = Vkey::new("t.example/log", &key()).unwrap();
-        let keys =
-            HouseKeys { intake: intake.public(), comparers: vec![comparer.public()], log, image: image.public() };
+        let keys = HouseKeys {
+            intake: intake.public(),
+            comparers: vec![comparer.public()],
+            log,
+            image: image.public().into(),
+        };
         Self { intake, comparer, image, keys }
     }
 
@@ -334,6 +339,25 @@ fn what_no_room_vouches_for_is_void() {
         let fold = house.fold([before, vec![forged.clone()]].concat());
         assert!(fold.void().contains_key(&index), "{forged:?}");
         assert_eq!((stages(&honest), latest(&fold)), (stages(&fold), None), "{forged:?}");
+    }
+}
+
+#[test]
+fn a_signature_counts_by_the_key_that_is_in_force_where_it_stands() {
+    let mut house = House::new();
+    let new = P256Key::generate().unwrap();
+    let bodies =
+        |key: &P256Key| [house.permitted("a"), vec![house.attempt("a", 3), house.signature("a", 3, key)]].concat();
+    let (by_old, by_new) = (bodies(&house.image), bodies(&new));
+    let old = ImageKeys::from(house.image.public());
+    // The signature is entry 5.
+    for (from, old_counts) in [(6, true), (5, false), (4, false)] {
+        house.keys.image = old.rotated(new.public(), from).unwrap();
+        for (bodies, counts) in [(&by_old, old_counts), (&by_new, !old_counts)] {
+            let fold = house.fold(bodies.clone());
+            assert_eq!(fold.void().is_empty(), counts, "from {from}: {:?}", fold.void());
+            assert_eq!(fold.promotion(&house.id("a")).unwrap().signed, counts);
+        }
     }
 }
 

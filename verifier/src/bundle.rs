@@ -1,10 +1,12 @@
-//! Sigstore bundles (v0.3): the signature by the one trusted key, and the proof that it is in the log.
+//! Sigstore bundles (v0.3): the signature by a trusted image key, and the proof that it is in the log while that key was in
+//! force.
 
 use artifact::digest::Base64;
 use artifact::dsse::{self, Envelope};
-use artifact::key::PublicKey;
+use artifact::key::{KeyId, PublicKey};
 use artifact::{Digest, json};
 use audit::checkpoint::SignedCheckpoint;
+use audit::image_keys::InForce;
 use audit::merkle::TreeHash;
 use audit::receipt::Receipt;
 use serde::Deserialize;
@@ -19,11 +21,13 @@ pub const LIMIT: u64 = 4 << 20;
 
 /// A bundle that was verified: what its statement says, in bytes, and where it stands in the log.
 #[derive(Debug)]
-pub struct Verified {
+pub struct Verified<'a> {
     /// The statement.
     pub payload: Vec<u8>,
     /// The index of its signature's leaf in the log.
     pub index: u64,
+    /// The key that signed it: in force at that index.
+    pub key: InForce<'a>,
     /// The checkpoint that this is proved under.
     pub checkpoint: SignedCheckpoint,
 }
@@ -31,10 +35,12 @@ pub struct Verified {
 /// Why a bundle was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BundleError {
-    /// Not signed with the trusted key: somebody else's, and no concern of ours.
+    /// Not signed with a trusted key: somebody else's, and no concern of ours.
     Foreign,
-    /// Signed with the trusted key, and broken: that is a concern.
+    /// Signed with a trusted key, and broken: that is a concern.
     Broken(String),
+    /// Signed with a trusted key, and recorded when that key was not in force: whoever has it now is not known.
+    NotInForce(String),
 }
 
 #[derive(Deserialize)]
@@ -149,28 +155,42 @@ struct RawKey {
 ///
 /// # Errors
 /// Foreign, or broken.
-pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Verified, BundleError> {
+pub fn verify<'a>(bytes: &[u8], trust: &'a Trust) -> Result<Verified<'a>, BundleError> {
     // Whether it is ours is the first question: a broken bundle of a stranger is still a stranger's.
     let foreign = |_| BundleError::Foreign;
     let wire: Wire = json::parse_foreign("bundle", bytes).map_err(foreign)?;
     let envelope = Envelope::parse(wire.dsse_envelope.get().as_bytes()).map_err(|_| BundleError::Foreign)?;
-    envelope.verify([&trust.image]).map_err(|_| BundleError::Foreign)?;
+    let key = trust.image.all().find(|one| envelope.verify([one.key]).is_ok()).ok_or(BundleError::Foreign)?;
     let broken = |text: &str| BundleError::Broken(text.to_owned());
     if wire.media_type != MEDIA_TYPE {
         return Err(broken("another media type"));
     }
-    if wire.verification_material.public_key.hint.0 != trust.image.id().0.raw() {
+    if wire.verification_material.public_key.hint.0 != key.key.id().0.raw() {
         return Err(broken("its hint names another key"));
     }
     let [entry] = &wire.verification_material.tlog_entries[..] else {
         return Err(broken("not exactly one log entry"));
     };
-    let (index, checkpoint) = included(entry, &envelope, trust).map_err(BundleError::Broken)?;
-    Ok(Verified { payload: envelope.payload.0, index, checkpoint })
+    let (index, checkpoint) = included(entry, &envelope, key.key, trust).map_err(BundleError::Broken)?;
+    match key.counts(index) {
+        true => Ok(Verified { payload: envelope.payload.0, index, key, checkpoint }),
+        false => Err(BundleError::NotInForce(format!("{key}; this signature is entry {index}"))),
+    }
+}
+
+/// The key that a leaf shaped as Rekor's says it is a signature of; `None`: it is none of a signature.
+pub(crate) fn key_of(leaf: &[u8]) -> Option<KeyId> {
+    let leaf: Leaf = json::parse_foreign("leaf", leaf).ok()?;
+    Some(KeyId(Digest::of(&leaf.spec.record.signature.verifier.public_key.raw_bytes.0)))
 }
 
 /// The leaf is this signature's, and it is in the log.
-fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<(u64, SignedCheckpoint), String> {
+fn included(
+    entry: &LogEntry,
+    envelope: &Envelope,
+    key: &PublicKey,
+    trust: &Trust,
+) -> Result<(u64, SignedCheckpoint), String> {
     let leaf: Leaf = json::parse_foreign("leaf", &entry.canonicalized_body.0).map_err(|e| e.to_string())?;
     let message = Digest::of(&dsse::pae(&envelope.payload_type, &envelope.payload.0));
     let record = &leaf.spec.record;
@@ -180,7 +200,7 @@ fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<(u64
         (record.data.algorithm == "SHA2_256" && record.data.digest.0 == message.raw(), "digest"),
         (envelope.signatures.iter().all(|s| s.sig == record.signature.content), "signature"),
         (record.signature.verifier.key_details == "PKIX_ECDSA_P256_SHA_256", "kind of key"),
-        (record.signature.verifier.public_key.raw_bytes.0 == der(&trust.image), "key"),
+        (record.signature.verifier.public_key.raw_bytes.0 == key.to_der(), "key"),
         (entry.log_index == entry.inclusion_proof.log_index, "index"),
     ];
     if let Some((_, what)) = same.iter().find(|(same, _)| !same) {
@@ -202,8 +222,4 @@ fn included(entry: &LogEntry, envelope: &Envelope, trust: &Trust) -> Result<(u64
         None => Ok((index, checkpoint)),
         Some((_, what)) => Err(format!("the log entry gives another {what} than its checkpoint")),
     }
-}
-
-fn der(key: &PublicKey) -> Vec<u8> {
-    key.to_der()
 }

@@ -30,7 +30,7 @@ pub fn read(folder: &Path, trust: &Trust, proofs: &[SignedCheckpoint]) -> Result
     let nothing = (Vouched::by(&trust.image), BTreeMap::new());
     let (log, (vouched, revoked)) = Log::fold(folder, &trust.log, nothing, |(vouched, revoked), entry| {
         let Some(body) = entry.body() else { return };
-        vouched.read(body);
+        vouched.read(entry.index, body);
         // Whoever had it written down: a revocation that nobody ordered takes an image away, and lets none through.
         if let Body::Revocation(says) = body {
             let text = || format!("revoked by entry {} at {}: {}", entry.index, says.at, says.reason);

@@ -7,11 +7,12 @@ use artifact::statement::provenance::Provenance;
 use artifact::statement::vsa::VerificationSummary;
 use artifact::statement::{Predicate as _, STATEMENT, Statement, Subject};
 use audit::checkpoint::SignedCheckpoint;
+use audit::image_keys::InForce;
 use serde::Deserialize;
 
 use crate::bundle::{self, BundleError};
 use crate::currency;
-use crate::report::Report;
+use crate::report::{KeyUsed, Report};
 use crate::source::{Attached, Source};
 use crate::trust::Trust;
 
@@ -106,13 +107,20 @@ fn check_bundles(
                 report.check("bundle", Err(format!("{manifest}: signed with the trusted key, and broken: {why}")));
                 continue;
             }
+            Err(BundleError::NotInForce(why)) => {
+                report.check("key-not-in-force", Err(format!("{}: {why}", bundle.manifest)));
+                continue;
+            }
         };
         if let Some(what) = bundle.misnamed {
             let manifest = bundle.manifest;
             report.check("referrers", Err(format!("the list of referrers gives another {what} for {manifest}")));
         }
         match check_statement(report, &verified, source, digest, trust) {
-            Ok((which, text)) => found[which].1 = Some(text),
+            Ok((which, text)) => {
+                found[which].1 = Some(text);
+                used(report, &verified);
+            }
             Err(e) => report.check("statement", Err(format!("{}: {e}", bundle.manifest))),
         }
         proofs.push(verified.checkpoint);
@@ -120,6 +128,7 @@ fn check_bundles(
     for (code, text) in found {
         report.check(code, text.ok_or_else(|| "no bundle of the trusted key".to_owned()));
     }
+    check_keys(report, trust);
     if foreign > 0 {
         report.not_checked.push(format!("{foreign} bundles signed with other keys: they say nothing here"));
     }
@@ -129,10 +138,41 @@ fn check_bundles(
     proofs
 }
 
+/// Notes which key signed, and where.
+fn used(report: &mut Report, verified: &bundle::Verified<'_>) {
+    let (id, index) = (verified.key.key.id(), verified.index);
+    match report.keys.iter_mut().find(|used| used.key == id) {
+        Some(used) if used.entries.contains(&index) => {}
+        Some(used) => used.entries.push(index),
+        None => {
+            let InForce { from, until, .. } = verified.key;
+            report.keys.push(KeyUsed { key: id, from, until, entries: vec![index] });
+        }
+    }
+}
+
+/// Says which keys signed, and why they counted then.
+fn check_keys(report: &mut Report, trust: &Trust) {
+    for used in &mut report.keys {
+        used.entries.sort_unstable();
+    }
+    for KeyUsed { key, entries, .. } in report.keys.clone() {
+        let Some(one) = trust.image.called(&key) else { continue };
+        let said = match &entries[..] {
+            [index] => format!("{one}; this signature is entry {index}"),
+            more => {
+                let more: Vec<_> = more.iter().map(u64::to_string).collect();
+                format!("{one}; these signatures are entries {}", more.join(", "))
+            }
+        };
+        report.check("key", Ok(said));
+    }
+}
+
 /// Which of the three it is, and what it says.
 fn check_statement(
     report: &mut Report,
-    verified: &bundle::Verified,
+    verified: &bundle::Verified<'_>,
     source: &Source<'_>,
     digest: &Digest,
     trust: &Trust,

@@ -7,6 +7,7 @@ use audit::entry::{self, Body};
 use audit::leaf::{Commitment, RekorLeaf, Salt};
 use audit::receipt::{self, Receipt};
 
+use crate::bundle;
 use crate::report::{Report, printable};
 use crate::trust::Trust;
 
@@ -34,6 +35,7 @@ pub fn verify(path: &Path, entry: Option<&Path>, trust: &Trust) -> Result<Report
         Ok((index, size, said)) => {
             report.check("receipt", Ok(format!("it is entry {index} of the {size} that {} signed", trust.log.name())));
             report.check("entry", Ok(said));
+            check_key(&mut report, index, &content, trust);
             report.not_checked = vec![
                 "the log's other entries, and whether this one still counts: later entries may refuse or revoke"
                     .to_owned(),
@@ -43,6 +45,16 @@ pub fn verify(path: &Path, entry: Option<&Path>, trust: &Trust) -> Result<Report
     }
     report.conclude();
     Ok(report)
+}
+
+/// A leaf that names an image key counts while that key is in force. Whether the signature is one was not looked at.
+fn check_key(report: &mut Report, index: u64, leaf: &[u8], trust: &Trust) {
+    let Some(one) = bundle::key_of(leaf).and_then(|id| trust.image.called(&id)) else { return };
+    let said = format!("{one}; this is entry {index}");
+    match one.counts(index) {
+        true => report.check("key", Ok(said)),
+        false => report.check("key-not-in-force", Err(said)),
+    }
 }
 
 /// The index, the size of the log, and what the entry says.

@@ -1,6 +1,7 @@
 //! What was checked, what came of it, and what was not checked.
 
 use artifact::Digest;
+use artifact::key::KeyId;
 pub(crate) use artifact::words::printable;
 use serde::Serialize;
 
@@ -15,6 +16,9 @@ pub struct Report {
     pub digest: Option<Digest>,
     /// Whether every check passed and none is missing.
     pub verified: bool,
+    /// The image keys whose signatures were found, and why they count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyUsed>,
     /// Each check.
     pub checks: Vec<Check>,
     /// What was not checked, and why.
@@ -35,6 +39,20 @@ pub struct Check {
     /// It did not pass because somebody did not answer: another time it may.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unavailable: bool,
+}
+
+/// An image key, and the signatures of it that were found in the log while it was in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyUsed {
+    /// The key.
+    pub key: KeyId,
+    /// The first entry that it counts for.
+    pub from: u64,
+    /// The first that it no longer counts for; absent: it is the one of today.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// The entries that are its signatures.
+    pub entries: Vec<u64>,
 }
 
 /// Why something was not read.

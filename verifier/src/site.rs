@@ -14,6 +14,7 @@ use artifact::digest::Base64;
 use artifact::key::PublicKey;
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
+use audit::image_keys::InForce;
 use serde::Serialize;
 
 use crate::log;
@@ -58,7 +59,7 @@ struct Made<'a> {
 /// Keys by which a page says who signed what an entry carries.
 #[derive(Serialize)]
 struct Keys {
-    image: Vec<Key>,
+    image: Vec<ImageKey>,
     intake: Vec<Key>,
     comparers: Vec<Key>,
 }
@@ -67,6 +68,21 @@ struct Keys {
 struct Key {
     kind: &'static str,
     spki: Base64,
+}
+
+/// An image key, and the entries that it counts for.
+#[derive(Serialize)]
+struct ImageKey {
+    #[serde(flatten)]
+    key: Key,
+    from: u64,
+    until: Option<u64>,
+}
+
+impl ImageKey {
+    fn of(InForce { key, from, until }: InForce<'_>) -> Self {
+        Self { key: Key::of(key), from, until }
+    }
 }
 
 impl Key {
@@ -111,7 +127,7 @@ pub fn make(log: &Path, trust: &Trust, since: Option<&Path>, out: &Path) -> Resu
 
 fn write_pages(trust: &Trust, checkpoint: &SignedCheckpoint, folder: &Folder<'_>) -> Result<(), (u8, String)> {
     let keys = || Keys {
-        image: vec![Key::of(&trust.image)],
+        image: trust.image.all().map(ImageKey::of).collect(),
         intake: trust.intake.iter().map(Key::of).collect(),
         comparers: trust.comparers.iter().map(Key::of).collect(),
     };

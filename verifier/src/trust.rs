@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use artifact::key::PublicKey;
+use audit::image_keys::{ImageKeys, Retired};
 use audit::log_policy::{self, LogPolicy};
 use audit::note::Vkey;
 use registry::Hosts;
@@ -15,8 +16,8 @@ const LIMIT: u64 = 1 << 20;
 /// Whom to trust.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// The key for images: ECDSA P-256, PEM.
-    pub image: PublicKey,
+    /// The keys for images, each with the entries that it counts for: ECDSA P-256, PEM.
+    pub image: ImageKeys,
     /// The log's key, as a verifier key of C2SP signed notes.
     pub log: Vkey,
     /// The witnesses that must have cosigned the log's checkpoint.
@@ -40,6 +41,12 @@ pub struct Trust {
 #[serde(deny_unknown_fields)]
 struct Written {
     image: PublicKey,
+    /// As in `keys.toml`: the first entry that `image` counts for.
+    #[serde(default)]
+    image_from: u64,
+    /// The image keys of earlier.
+    #[serde(default)]
+    retired: Vec<Retired>,
     #[serde(default)]
     log: Option<Vkey>,
     /// A file beside this one, in the form of C2SP tlog-policy.
@@ -86,7 +93,7 @@ impl Trust {
             (None, None) => return Err("log is missing, and no log_policy names one".to_owned()),
         };
         let trust = Self {
-            image: written.image,
+            image: ImageKeys::new(written.image, written.image_from, written.retired).map_err(|e| e.to_string())?,
             log,
             log_policy: policy,
             intake: written.intake,
@@ -101,12 +108,9 @@ impl Trust {
     }
 
     fn check(&self) -> Result<(), String> {
-        if let PublicKey::Ed25519(_) = &self.image {
-            return Err("image must be an ECDSA P-256 key".to_owned());
-        }
         // As in keys.toml: who holds one key could speak for two.
-        let all: Vec<_> =
-            [&self.image, self.log.key()].into_iter().chain(&self.intake).chain(&self.comparers).collect();
+        let image = self.image.all().map(|one| one.key);
+        let all: Vec<_> = image.chain([self.log.key()]).chain(&self.intake).chain(&self.comparers).collect();
         let witnesses = self.log_policy.iter().flat_map(LogPolicy::witnesses);
         let all: Vec<_> = all.into_iter().chain(witnesses.map(|(_, key)| key.key())).collect();
         if all.iter().enumerate().any(|(n, key)| all[..n].contains(key)) {

@@ -49,35 +49,46 @@ fn release(permit: u64, word: &str, tags: &[&str]) -> Body {
 #[test]
 fn a_release_that_the_image_key_did_not_sign_names_nothing() {
     let (key, other) = (P256Key::generate().unwrap(), P256Key::generate().unwrap());
-    let mut log = Vouched::by(&key.public());
+    let mut log = Vouched::by(&key.public().into());
     let latest = |log: &Vouched| log.named(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap());
-    assert!(!log.read(&release(3, "evil", &["latest"])));
-    log.read(&image_signature(&other, 3, "evil", "latest"));
-    assert!(!log.read(&release(3, "evil", &["latest"])), "signed with another key");
-    log.read(&image_signature(&key, 3, "one", "v1"));
+    assert!(!log.read(9, &release(3, "evil", &["latest"])));
+    log.read(9, &image_signature(&other, 3, "evil", "latest"));
+    assert!(!log.read(9, &release(3, "evil", &["latest"])), "signed with another key");
+    log.read(9, &image_signature(&key, 3, "one", "v1"));
     for forged in [
         release(3, "one", &["latest"]),
         release(3, "one", &["v1", "latest"]),
         release(4, "one", &["v1"]),
         release(3, "two", &["v1"]),
     ] {
-        assert!(!log.read(&forged), "{forged:?}");
+        assert!(!log.read(9, &forged), "{forged:?}");
     }
     assert_eq!(latest(&log), None);
-    assert!(log.read(&release(3, "one", &["v1"])));
+    assert!(log.read(9, &release(3, "one", &["v1"])));
     assert_eq!(latest(&log), None);
 }
 
 #[test]
 fn an_old_release_written_down_again_stays_old() {
     let key = P256Key::generate().unwrap();
-    let mut log = Vouched::by(&key.public());
+    let mut log = Vouched::by(&key.public().into());
     for (permit, word) in [(3, "one"), (17, "two")] {
-        log.read(&image_signature(&key, permit, word, "latest"));
-        assert!(log.read(&release(permit, word, &["latest"])));
+        log.read(9, &image_signature(&key, permit, word, "latest"));
+        assert!(log.read(9, &release(permit, word, &["latest"])));
     }
-    log.read(&image_signature(&key, 3, "one", "latest"));
-    assert!(log.read(&release(3, "one", &["latest"])));
+    log.read(9, &image_signature(&key, 3, "one", "latest"));
+    assert!(log.read(9, &release(3, "one", &["latest"])));
     let named = log.named(&"r.example/app".parse().unwrap(), &"latest".parse().unwrap());
     assert_eq!(named, Some(Digest::of(b"two")));
+}
+
+#[test]
+fn a_key_vouches_for_nothing_outside_its_range() {
+    let (old, new) = (P256Key::generate().unwrap(), P256Key::generate().unwrap());
+    let keys = ImageKeys::from(old.public()).rotated(new.public(), 7).unwrap();
+    for (key, index, counts) in [(&old, 6, true), (&old, 7, false), (&new, 6, false), (&new, 7, true)] {
+        let mut log = Vouched::by(&keys);
+        log.read(index, &image_signature(key, 3, "one", "v1"));
+        assert_eq!(log.read(9, &release(3, "one", &["v1"])), counts, "{} at {index}", key.public().id());
+    }
 }

@@ -108,7 +108,7 @@ impl World {
             intake: intake.public(),
             comparers: vec![comparer.public()],
             log: keeper.vkey().clone(),
-            image: image.public(),
+            image: image.public().into(),
         };
         let rebuilds = Layout::create(at("public/compare/out")).unwrap();
         let candidates = Layout::create(at("public/intake/candidates")).unwrap();

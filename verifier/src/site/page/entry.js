@@ -13,7 +13,7 @@ async function reread(log, index) {
 }
 
 /** Who signed what an entry carries, by the keys that the page was made with. */
-async function signatures({ kind, says }) {
+async function signatures({ index, kind, says }) {
   const { image, intake, comparers } = MADE.keys;
   const envelope = async (name, base64, keys, whose) => {
     const dsse = jsonIn(base64);
@@ -36,13 +36,13 @@ async function signatures({ kind, says }) {
   const [payload, signature] = [fromBase64(says.payload), fromBase64(says.signature)];
   const message =
     says.payloadType === "application/vnd.in-toto+json" ? preAuthentication(says.payloadType, payload) : payload;
-  return [
-    [
-      "What is signed here",
-      "the image key",
-      payload && signature ? await signedByOne(image, signature, message) : false,
-    ],
-  ];
+  // A key counts for the entries of its time: outside of it, whoever has it now is not known.
+  const inForce = image.filter(({ from, until }) => from <= index && (until === null || index < until));
+  const [{ from, until } = {}] = inForce;
+  const time = until ? `entries ${count(from)} to ${count(until - 1)}` : `entries ${count(from ?? 0)} and later`;
+  const whose = image.length > 1 && inForce.length > 0 ? `the image key that is in force for ${time}` : "the image key";
+  const known = payload && signature && (inForce.length > 0 || image.length === 0);
+  return [["What is signed here", whose, known ? await signedByOne(inForce, signature, message) : false]];
 }
 
 const signedLines = (list) =>
