@@ -53,8 +53,15 @@ pub enum Command {
     /// Have each room make its key, and pin their public keys in keys.toml.
     ///
     /// The first time it writes keys.toml; later it compares, and a key that changed is an error. Verifiers need the
-    /// same keys: see trust.toml in docs/operations.md.
-    Keys,
+    /// same keys: see trust.toml in docs/operations.md. After an order to rotate the image key was carried out, it moves the
+    /// key of before to the retired ones and pins the other one, as the log says.
+    Keys {
+        /// Print the public key of this version of the image key instead, for an order to rotate to it.
+        ///
+        /// A key in a file is made when it is the next one; in Vault it must be there.
+        #[arg(long, value_name = "N")]
+        key_version: Option<u64>,
+    },
     /// One pass: look at each project's branch and promote what is green.
     ///
     /// A promotion that was interrupted goes on where it was. What is released or refused already is left alone.

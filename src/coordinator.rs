@@ -18,7 +18,7 @@ use signer::door::{Answer, Ask};
 
 use crate::build::{PROJECT, Product};
 use crate::config::{self, Config, Witnesses};
-use crate::house::{House, Pass};
+use crate::house::{Door, House, Pass};
 use crate::keys;
 use crate::ledger::Ledger;
 use crate::orders;
@@ -54,6 +54,7 @@ pub fn coordinate() -> Status {
             gc(&house, *json == "json", days, mib, *how == "dry-run").map(|()| Status::Done)
         }
         ["keys"] => tell_keys(&house).map(|()| Status::Done),
+        ["keys", version] => tell_key(&house, version).map(|()| Status::Done),
         ["build", source] => build(&house, source, None).map(|()| Status::Done),
         ["build", source, commit] => build(&house, source, Some(commit)).map(|()| Status::Done),
         _ => return Status::say(Status::Usage, "coordinator: started by hand; use the commands of `countersign`"),
@@ -179,21 +180,33 @@ fn tell_keys(house: &House) -> Result<(), Failure> {
         log: key(Room::Keeper)?.parse().map_err(|e| broken("keeper", format!("{e}")))?,
         intake: key(Room::Intake)?.parse().map_err(|e| broken("intake", format!("{e}")))?,
         comparers: vec![key(Room::Comparer)?.parse().map_err(|e| broken("comparer", format!("{e}")))?],
-        image: image_key(house)?.parse::<PublicKey>().map_err(|e| broken("signer", format!("{e}")))?.into(),
+        image: image_key(house)?.into(),
     };
     print!("{keys}");
     Ok(())
 }
 
 /// The image key: as the signer says first, or, when Vault keeps it, as it says when it has asked there.
-fn image_key(house: &House) -> Result<String, Failure> {
+fn image_key(house: &House) -> Result<PublicKey, Failure> {
     let mut signer = house.room(Room::Signer)?;
-    if let Some(key) = &signer.hello().public_key {
-        return Ok(key.clone());
+    match &signer.hello().public_key {
+        Some(key) => key.parse().map_err(|e| Failure::halt("key-broken", format!("signer: {e}"))),
+        None => asked_key(&mut signer, &Ask::Current),
     }
-    signer.send(&Ask::Key)?;
+}
+
+/// The public key of a version of the image key, in PEM.
+fn tell_key(house: &House, version: &str) -> Result<(), Failure> {
+    let version: u64 = parse("--key-version", version)?.unwrap_or_default();
+    let key = asked_key(&mut house.room(Room::Signer)?, &Ask::Key { version })?;
+    print!("{key}");
+    Ok(())
+}
+
+fn asked_key(signer: &mut Door, ask: &Ask) -> Result<PublicKey, Failure> {
+    signer.send(ask)?;
     match signer.receive()? {
-        Answer::Key { public } => Ok(public),
+        Answer::Key { key } => Ok(key),
         Answer::Failed(failure) => Err(failure),
         _ => Err(Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")),
     }

@@ -4,6 +4,7 @@
 //! for counts only with it (`sound.rs`); the rest is void, and changes nothing.
 
 mod people;
+mod rotation;
 mod sound;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use audit::reader::{Content, Entry};
 use audit::released::Vouched;
 
 pub use people::People;
+use rotation::Rotations;
 
 /// The most entries under one permit: attempts, four signatures, three leaves, three bundles, each made again a few times.
 const KEPT: usize = 64;
@@ -121,6 +123,7 @@ pub struct Fold {
     configuration: BTreeMap<String, Digest>,
     posture: BTreeMap<String, serde_json::Value>,
     people: People,
+    rotations: Rotations,
 }
 
 impl Fold {
@@ -130,13 +133,14 @@ impl Fold {
             keys: keys.clone(),
             promotions: BTreeMap::new(),
             order: Vec::new(),
-            vouched: Vouched::by(&keys.image),
+            vouched: Vouched::by(&keys.image, &keys.log),
             last: None,
             void: BTreeMap::new(),
             forgotten_facts: false,
             configuration: BTreeMap::new(),
             posture: BTreeMap::new(),
             people: People::default(),
+            rotations: Rotations::default(),
         }
     }
 
@@ -225,6 +229,7 @@ impl Fold {
             return Some(why);
         }
         self.people.apply(entry.index, &body);
+        self.rotations.apply(&entry, &body);
         if let Body::Opened(opened) = body {
             let id = opened.promotion;
             if !self.promotions.contains_key(&id) {
@@ -323,7 +328,7 @@ impl Promotion {
             }
             Body::Failed(_) => self.failures += 1,
             Body::Opened(_) | Body::Posture(_) | Body::Halted(_) | Body::Order(_) | Body::Configuration(_) => {}
-            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) => {}
+            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) | Body::Rotation(_) => {}
         }
         None
     }

@@ -52,7 +52,8 @@ fn run(cli: &Cli) -> Result<(), Status> {
     let of = |failure: artifact::failure::Failure| Status::of(&failure);
     match &cli.command {
         Command::Init { dir } => init(dir),
-        Command::Keys => pin_keys(places),
+        Command::Keys { key_version: None } => pin_keys(places),
+        Command::Keys { key_version: Some(version) } => tell_key(places, *version),
         Command::Once(once) => Err(pass(places, once)),
         Command::Gc(gc) => Err(lead(places, &gc.words(places.json))),
         Command::Build(args) => build(places, args),
@@ -103,11 +104,30 @@ fn pin_keys(places: &Places) -> Result<(), Status> {
             trust::warn_of_origin(places).map_err(|failure| Status::of(&failure))?;
         }
         Ok(Pinned::Same) => println!("{}: the rooms have these keys", path.display()),
+        Ok(Pinned::Rotated { index, key }) => println!(
+            "{}: images are signed with key {key} from entry {index} on, as people ordered; the key before is among the \
+             retired ones. Verifiers need the new file: countersign trust show",
+            path.display()
+        ),
+        Err(KeysError::Log(failure)) => return Err(Status::of(&failure)),
         Err(KeysError::House(number)) => return Err(Status::from_number(number)),
         Err(e @ KeysError::Changed { .. }) => return Err(Status::say(Status::Halted, &e.to_string())),
         Err(e) => return Err(Status::say(Status::Unavailable, &e.to_string())),
     }
     Ok(())
+}
+
+/// The public key of a version of the image key.
+fn tell_key(places: &Places, version: u64) -> Result<(), Status> {
+    let config = load(places)?;
+    match keys::tell(&config, &places.config, &places.state, &["keys", &version.to_string()]) {
+        Ok(told) => {
+            print!("{told}");
+            Ok(())
+        }
+        Err(KeysError::House(number)) => Err(Status::from_number(number)),
+        Err(e) => Err(Status::say(Status::Unavailable, &e.to_string())),
+    }
 }
 
 /// One pass.

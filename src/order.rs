@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use artifact::digest::hex;
 use artifact::failure::Failure;
+use artifact::key::PublicKey;
 use artifact::lane::LaneName;
 use artifact::{Digest, Moment, durable};
 use clap::{Args, Subcommand};
@@ -12,6 +13,7 @@ use policy::order::{Action, NAMESPACE};
 
 use crate::cli::Places;
 use crate::coordinator::read_rules;
+use crate::keys;
 use crate::review;
 use crate::status::Status;
 
@@ -42,6 +44,22 @@ pub enum Ordered {
     Revoke {
         /// Its manifest, sha256:…
         digest: Digest,
+        /// Why, until when, where to.
+        #[command(flatten)]
+        terms: Terms,
+    },
+    /// Sign images with another version of the image key from now on. What the key of today signed stays good.
+    ///
+    /// The signer asks its own list of people too (signer-rules.toml, [orders]), and looks whether that version is this key.
+    /// Then nothing is signed until `countersign keys` has pinned the new key.
+    #[command(after_help = HOW)]
+    Rotate {
+        /// The other public key, PEM: countersign keys --key-version N prints it.
+        #[arg(value_name = "KEYFILE")]
+        key: PathBuf,
+        /// Its version, where it is kept.
+        #[arg(long, value_name = "N")]
+        key_version: u64,
         /// Why, until when, where to.
         #[command(flatten)]
         terms: Terms,
@@ -99,6 +117,10 @@ pub fn write(places: &Places, ordered: &Ordered) -> Result<(), Failure> {
             (Action::Forget { indexes }, terms)
         }
         Ordered::Revoke { digest, terms } => (Action::Revoke { digest: *digest }, terms),
+        Ordered::Rotate { key, key_version, terms } => {
+            let before = keys::pinned(&places.config)?.image.current().id();
+            (Action::Rotate { before, key: public_key(key)?, version: *key_version }, terms)
+        }
     };
     review::may(places, &action)?;
     let mut nonce = [0; 16];
@@ -126,6 +148,16 @@ pub fn write(places: &Places, ordered: &Ordered) -> Result<(), Failure> {
         terms.expires
     );
     Ok(())
+}
+
+/// The most bytes of a file with a public key.
+const KEY: u64 = 4 << 10;
+
+fn public_key(path: &Path) -> Result<PublicKey, Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::never(Status::USAGE, format!("{}: {e}", path.display()));
+    let bytes = artifact::regular::read(path, KEY).map_err(|e| wrong(&e))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong(&"not UTF-8"))?;
+    text.parse().map_err(|e| wrong(&e))
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use policy::order::{Action, OrderError};
 
 use crate::house::{House, Pass};
 use crate::ledger::Ledger;
+use crate::stage::rotate;
 use crate::status::Status;
 
 /// Carries out what was taken up, and takes up what lies in the folder. An order that does not count is said, and stops
@@ -22,11 +23,11 @@ use crate::status::Status;
 pub fn carry_out(pass: &Pass<'_>, ledger: &mut Ledger) -> Result<Status, Failure> {
     finish(pass.house, ledger)?;
     if pass.rules.orders().is_none() {
-        return Ok(Status::Done);
+        return rotate::pinned(ledger).map(|()| Status::Done);
     }
     let (orders, unusable) = match pull(pass.house) {
         Ok(pulled) => pulled,
-        Err(failure) if failure.retry != Retry::Halt => return Ok(Status::of(&failure)),
+        Err(failure) if failure.retry != Retry::Halt => return rotate::pinned(ledger).map(|()| Status::of(&failure)),
         Err(failure) => return Err(failure),
     };
     for what in &unusable {
@@ -42,7 +43,7 @@ pub fn carry_out(pass: &Pass<'_>, ledger: &mut Ledger) -> Result<Status, Failure
             Err((code, why)) => pass.house.timeline.line("order", &format!("{code}: {}: {why}", order.name)),
         }
     }
-    Ok(Status::Done)
+    rotate::pinned(ledger).map(|()| Status::Done)
 }
 
 /// The entry of an order that counts; a stable code and why, when it does not.
@@ -85,6 +86,17 @@ fn finish(house: &House, ledger: &mut Ledger) -> Result<(), Failure> {
                 ledger.record(Revocation { digest, order, reason: says.reason, at })?;
                 text
             }
+            // One that was carried out a moment ago ends the others that were for the same key.
+            Action::Rotate { .. } if ledger.fold().rotate_order(order).is_none() => continue,
+            Action::Rotate { key, .. } => match rotate::rotate(house, ledger, order) {
+                Ok(index) => format!(
+                    "images are signed with key {} from entry {index} on, by the order of entry {order}",
+                    key.id()
+                ),
+                // The signer's own list, or its key, says no: a person mends that, and promotions need not wait.
+                Err(failure) if failure.retry == Retry::Never => failure.to_string(),
+                Err(failure) => return Err(failure),
+            },
         };
         house.timeline.line("order", &text);
     }

@@ -4,5 +4,6 @@
 pub mod decide;
 pub mod prepare;
 pub mod rebuild;
+pub mod rotate;
 pub mod sign;
 pub mod witness;

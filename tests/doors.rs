@@ -77,7 +77,8 @@ pub const DOORS: &[Door] = doors! {
         "comparison" => statement::<Comparison>,
         "provenance" => statement::<Provenance>,
         "verdict" => statement::<VerificationSummary>,
-        "permit" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind())));
+        "permit" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind()))),
+        "rotation" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind())));
     "frame":
         "intake" => framed::<intake::door::Ask>,
         "builder" => framed::<builder::door::BuildAsk>,

@@ -2,6 +2,7 @@
 
 mod effects;
 mod refusals;
+mod rotation;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

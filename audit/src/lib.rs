@@ -26,6 +26,7 @@ pub mod reader;
 pub mod receipt;
 pub mod recorded;
 pub mod released;
+pub mod rotation;
 mod store;
 mod sweep;
 pub mod tile;

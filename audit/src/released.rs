@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use artifact::key::PublicKey;
+use artifact::key::{KeyId, PublicKey};
 use artifact::name::{Repository, Tag};
 use artifact::{Digest, dsse, json};
 use serde::Deserialize;
 
-use crate::entry::{Body, Release, Signature};
+use crate::entry::{Body, Release, Rotation, Signature};
 use crate::image_keys::ImageKeys;
+use crate::note::Vkey;
 
 /// The annotation that names the repository.
 pub const REPOSITORY: &str = "repository";
@@ -54,14 +55,17 @@ struct Subject {
 #[derive(Debug, Clone)]
 pub struct Vouched {
     image: ImageKeys,
+    log: Vkey,
+    /// The rotation that the trusted keys do not have: from its entry on, the key before it vouches for nothing.
+    rotated: Option<(u64, KeyId)>,
     claims: BTreeMap<u64, Vec<Claim>>,
     named: BTreeMap<(Repository, Tag), (u64, Digest)>,
 }
 
 impl Vouched {
     /// Nothing was read yet; images are signed with these keys.
-    pub fn by(image: &ImageKeys) -> Self {
-        Self { image: image.clone(), claims: BTreeMap::new(), named: BTreeMap::new() }
+    pub fn by(image: &ImageKeys, log: &Vkey) -> Self {
+        Self { image: image.clone(), log: log.clone(), rotated: None, claims: BTreeMap::new(), named: BTreeMap::new() }
     }
 
     /// Reads the next entry of the log, which stands there. `false` for a release that no image key vouches for.
@@ -84,7 +88,25 @@ impl Vouched {
                 }
                 vouched
             }
+            Body::Rotation(rotation) => {
+                self.rotate(index, rotation);
+                true
+            }
             _ => true,
+        }
+    }
+
+    /// The rotation that the trusted keys do not have: its entry, and the key that counts for nothing from there on. That key
+    /// has signed it itself.
+    pub fn rotated(&self) -> Option<(u64, KeyId)> {
+        self.rotated
+    }
+
+    fn rotate(&mut self, index: u64, rotation: &Rotation) {
+        let current = self.image.current();
+        let unknown = self.image.called(&rotation.key.id()).is_none();
+        if self.rotated.is_none() && unknown && rotation.verify(&self.log, current).is_ok() {
+            self.rotated = Some((index, rotation.before));
         }
     }
 
@@ -119,7 +141,7 @@ impl Vouched {
         }
         let statement: Statement = json::parse_foreign("statement", &signature.payload.0).ok()?;
         let [Subject { digest, mut annotations }] = statement.subject;
-        if statement.predicate_type != SIGN || !signed(signature, self.image.at(index)?.key) {
+        if statement.predicate_type != SIGN || self.rotated.is_some() || !signed(signature, self.image.at(index)?.key) {
             return None;
         }
         let permit = annotations.get(PERMIT)?.parse().ok()?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use artifact::digest::shortened;
 use artifact::json;
+use artifact::key::{KeyId, PublicKey as ImageKey};
 use artifact::lane::LaneName;
 use artifact::words::{one_line, printable};
 use artifact::{Digest, Moment};
@@ -28,6 +29,8 @@ pub const SIGNATURE_LIMIT: usize = 4 << 10;
 pub const INDEXES: usize = 256;
 /// The most bytes of a reason.
 pub const REASON: usize = 1000;
+/// Below this is every version of a key that can be named.
+pub const VERSION: u64 = 1_000_000;
 
 /// What people order: the very bytes of its canonical JSON (RFC 8785) are signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,7 @@ pub struct Order {
 /// What can be ordered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "orders are few, and live for a moment")]
 pub enum Action {
     /// Delete the bodies of these entries, with their salts.
     Forget {
@@ -63,6 +67,15 @@ pub enum Action {
     Revoke {
         /// Its manifest.
         digest: Digest,
+    },
+    /// Sign images with another key from now on.
+    Rotate {
+        /// The key of today.
+        before: KeyId,
+        /// The other key, P-256, in PEM.
+        key: ImageKey,
+        /// Its version, where it is kept: from 1, below [`VERSION`].
+        version: u64,
     },
 }
 
@@ -76,6 +89,8 @@ pub struct OrderRules {
     forget: usize,
     #[serde(default = "two")]
     revoke: usize,
+    #[serde(default = "two")]
+    rotate: usize,
 }
 
 fn two() -> usize {
@@ -187,7 +202,10 @@ impl Order {
             Action::Forget { indexes } if !indexes.is_sorted_by(|a, b| a < b) => {
                 Err("the entries must be named in ascending order, each once")
             }
-            Action::Forget { .. } | Action::Revoke { .. } => Ok(()),
+            Action::Rotate { key: ImageKey::Ed25519(_), .. } => Err("the key must be a P-256 key"),
+            Action::Rotate { before, key, .. } if key.id() == *before => Err("the key is the one of before"),
+            Action::Rotate { version: 0 | VERSION.., .. } => Err("a version of a key is 1 to 999999"),
+            Action::Forget { .. } | Action::Revoke { .. } | Action::Rotate { .. } => Ok(()),
         }
     }
 }
@@ -198,6 +216,7 @@ impl Action {
         match self {
             Self::Forget { .. } => "forget",
             Self::Revoke { .. } => "revoke",
+            Self::Rotate { .. } => "rotate",
         }
     }
 }
@@ -211,10 +230,11 @@ impl OrderRules {
         if self.allowed_signers.is_empty() {
             return Err("allowed_signers is empty: leave the table out when nobody may order anything");
         }
-        if self.forget == 0 || self.revoke == 0 {
+        let needed = [self.forget, self.revoke, self.rotate];
+        if needed.contains(&0) {
             return Err("an order needs at least 1 person");
         }
-        if [self.forget, self.revoke].iter().any(|needed| *needed > SIGNATURES) {
+        if needed.iter().any(|needed| *needed > SIGNATURES) {
             return Err("an order can have 5 signatures at most");
         }
         Ok(())
@@ -225,6 +245,7 @@ impl OrderRules {
         match action {
             Action::Forget { .. } => self.forget,
             Action::Revoke { .. } => self.revoke,
+            Action::Rotate { .. } => self.rotate,
         }
     }
 

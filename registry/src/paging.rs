@@ -110,11 +110,14 @@ mod tests {
         let peer = Script::start(&[&elsewhere]);
         let error = local(peer.client().tags(&peer.repository())).unwrap_err();
         assert!(matches!(error.fault(), Fault::Redirect(_)), "{error}");
-        let long: Vec<_> =
-            (0..=PAGES).map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), "[\"a\"]")).collect();
+        let long: Vec<_> = (0..=PAGES)
+            .map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), "[\"a\"]"))
+            .collect();
         let more = format!("[],\"more\":\"{}\"", "x".repeat(4_000_000));
-        let wide: Vec<_> =
-            (0..=PAGES).map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), &more)).take(20).collect();
+        let wide: Vec<_> = (0..=PAGES)
+            .map(|n| page(&format!("link: </v2/x/tags/list?last={n}>; rel=\"next\"\r\n"), &more))
+            .take(20)
+            .collect();
         for (answers, pages) in [(long, PAGES), (wide, BYTES / 4_000_000 + 1)] {
             let peer = Script::start(&answers.iter().map(String::as_str).collect::<Vec<_>>());
             let error = local(peer.client().tags(&peer.repository())).unwrap_err();

@@ -22,11 +22,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self {
-            answer: Duration::from_secs(60),
-            waiting: Duration::from_secs(120),
-            first: Duration::from_millis(100),
-        }
+        Self { answer: Duration::from_secs(60), waiting: Duration::from_secs(120), first: Duration::from_millis(100) }
     }
 }
 

@@ -228,7 +228,8 @@ fn has(answer: &Response) -> Option<u64> {
 
 /// The bytes from an offset up to another, as headers have them: with the last one.
 fn range(from: u64, end: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("{from}-{}", end.saturating_sub(1))).unwrap_or_else(|_| HeaderValue::from_static("0-0"))
+    HeaderValue::try_from(format!("{from}-{}", end.saturating_sub(1)))
+        .unwrap_or_else(|_| HeaderValue::from_static("0-0"))
 }
 
 #[cfg(test)]

@@ -47,8 +47,9 @@ impl<'a> Source<'a> {
                     // Everything before it is read again: the digest is over all of it.
                     None => (store.stream(self.blob)?, 0),
                 };
-                let (piece, further) = read(reader, from - at, end - from, end == self.blob.size)
-                    .map_err(|e| e.unwrap_or_else(|cause| LayoutError::Io { path: store.path(&self.blob.digest), cause }))?;
+                let (piece, further) = read(reader, from - at, end - from, end == self.blob.size).map_err(|e| {
+                    e.unwrap_or_else(|cause| LayoutError::Io { path: store.path(&self.blob.digest), cause })
+                })?;
                 *standing = further.map(|reader| (reader, end));
                 Ok(piece)
             }

@@ -13,11 +13,8 @@ use serde::Deserialize;
 use crate::{Client, Hosts, Patience};
 
 /// A patience that does not keep a test waiting.
-pub(crate) const QUICK: Patience = Patience {
-    answer: Duration::from_secs(20),
-    waiting: Duration::from_secs(20),
-    first: Duration::from_millis(1),
-};
+pub(crate) const QUICK: Patience =
+    Patience { answer: Duration::from_secs(20), waiting: Duration::from_secs(20), first: Duration::from_millis(1) };
 
 /// Runs on one thread, as rooms do.
 pub(crate) fn local<F: Future>(future: F) -> F::Output {

@@ -376,7 +376,8 @@ mod tests {
         assert_eq!((error.retry(), peer.heard().len()), (Retry::Later, 1));
         // The budget is for all requests together.
         let peer = Script::start(&[&busy(429, "1"), NONE, &busy(429, "1"), NONE]);
-        let client = peer.client_with(crate::Patience { waiting: Duration::from_millis(1500), ..crate::testkit::QUICK });
+        let client =
+            peer.client_with(crate::Patience { waiting: Duration::from_millis(1500), ..crate::testkit::QUICK });
         local(client.manifest(&peer.repository(), "x")).unwrap();
         let error = local(client.manifest(&peer.repository(), "x")).unwrap_err();
         assert!(matches!(error.fault(), Fault::Busy { .. }), "{error}");
@@ -441,7 +442,8 @@ mod tests {
     #[test]
     fn a_page_for_people_is_no_manifest_no_list_and_no_success() {
         let page = "<!DOCTYPE html><title>Log in</title>";
-        let page = format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}", page.len());
+        let page =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\n\r\n{page}", page.len());
         let peer = Script::start(&[&page; 5].map(String::as_str));
         let (client, repository) = (peer.client(), peer.repository());
         local(async {

@@ -67,9 +67,7 @@ impl Client {
         let tried = format!("pushing blob {}", source.blob().digest);
         let endpoint = self.endpoint(repository, &tried)?;
         // Some registries say 200 of a blob that is gone; what they can't show is uploaded.
-        if self.look(endpoint, repository, &tried, source.blob()).await?
-            && self.shows(repository, &mut source).await?
-        {
+        if self.look(endpoint, repository, &tried, source.blob()).await? && self.shows(repository, &mut source).await? {
             return Ok(Sent::There);
         }
         let path = format!("/v2/{}/blobs/uploads/", repository.path());
@@ -116,8 +114,7 @@ impl Client {
     ) -> Result<Mount, RegistryError> {
         let Some(from) = self.beside(upload.endpoint, repository, blob, beside).await else { return Ok(Mount::No) };
         let path = format!("/v2/{}/blobs/uploads/", repository.path());
-        let mut request =
-            Request::to(upload.endpoint, repository, upload.tried, Method::POST, &path, "pull,push", 0)?;
+        let mut request = Request::to(upload.endpoint, repository, upload.tried, Method::POST, &path, "pull,push", 0)?;
         request.url.query_pairs_mut().append_pair("mount", &blob.digest.to_string()).append_pair("from", from.path());
         request.scope = format!("{} repository:{}:pull", request.scope, from.path());
         request.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -163,11 +160,7 @@ enum Mount {
 }
 
 /// Whether an answer to HEAD says that there is a blob of this size. One that says no size says nothing.
-pub(crate) async fn claims(
-    request: &Request<'_>,
-    answer: Response,
-    blob: &Descriptor,
-) -> Result<bool, RegistryError> {
+pub(crate) async fn claims(request: &Request<'_>, answer: Response, blob: &Descriptor) -> Result<bool, RegistryError> {
     match answer.status() {
         StatusCode::NOT_FOUND => return Ok(false),
         // It points to where the content is: it is there.
@@ -263,7 +256,10 @@ mod tests {
         let (sent, lines) = beside(&[MISSING, THERE, CREATED, THERE]);
         assert_eq!(sent.unwrap(), Sent::Mounted);
         assert_eq!(lines[1], format!("HEAD /v2/y/blobs/{digest}"));
-        assert_eq!(lines[2], format!("POST /v2/x/blobs/uploads/?mount={}&from=y", digest.to_string().replace(':', "%3A")));
+        assert_eq!(
+            lines[2],
+            format!("POST /v2/x/blobs/uploads/?mount={}&from=y", digest.to_string().replace(':', "%3A"))
+        );
         let (sent, lines) = beside(&[MISSING, THERE, BEGUN, CREATED]);
         assert_eq!(sent.unwrap(), Sent::Uploaded);
         assert!(lines[3].starts_with("PUT /v2/x/blobs/uploads/1?state=a&digest="), "{lines:?}");

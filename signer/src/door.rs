@@ -4,6 +4,7 @@
 use artifact::Digest;
 use artifact::digest::Base64;
 use artifact::failure::Failure;
+use artifact::key::PublicKey;
 use artifact::name::{ProjectName, Repository, Tag};
 use audit::door::{Appended, Submission};
 use audit::entry::Reason;
@@ -15,14 +16,31 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Ask {
-    /// What is the image key? Asked when it is not in the room's first frame, because somebody else keeps it.
-    Key,
+    /// What is the image key of today? Asked when it is not in the room's first frame, because somebody else keeps it.
+    Current,
     /// What was the last checkpoint you saw?
     State,
     /// Release this.
     Release(Box<ReleaseAsk>),
     /// What you wanted recorded is recorded.
     Recorded(Appended),
+    /// Take up another version of the image key.
+    Rotate(Box<RotateAsk>),
+    /// Which key is this version of the image key?
+    Key {
+        /// From 1.
+        version: u64,
+    },
+}
+
+/// An order of people to rotate the image key, and the proof that it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotateAsk {
+    /// The order's entry.
+    pub order: Proven,
+    /// The proof from the last checkpoint this signer saw to the one that the receipt is under.
+    pub consistency: Vec<TreeHash>,
 }
 
 /// Everything a release is judged by, and the proofs that it is recorded.
@@ -53,11 +71,6 @@ pub struct ReleaseAsk {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// The image key.
-    Key {
-        /// In PEM.
-        public: String,
-    },
     /// The size of the last checkpoint it saw; 0 at first.
     State {
         /// How many entries the log had.
@@ -83,6 +96,16 @@ pub enum Answer {
         repository: Repository,
         /// Under which tags.
         tags: Vec<Tag>,
+    },
+    /// Taken up, and recorded.
+    Rotated {
+        /// The index of the rotation's entry.
+        index: u64,
+    },
+    /// The key that was asked for.
+    Key {
+        /// It.
+        key: PublicKey,
     },
     /// Judged again, and refused.
     Refused {

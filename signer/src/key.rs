@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use artifact::durable;
 use artifact::failure::Failure;
@@ -53,6 +53,86 @@ impl FileKey {
             }
             Err(e) => Err(broken(e.to_string())),
         }
+    }
+}
+
+/// Where the versions of the image key are: each is a key of its own.
+pub trait Versions {
+    /// The version of the beginning: in use until people had another one taken up.
+    fn first(&self) -> u64;
+
+    /// The key of a version.
+    ///
+    /// # Errors
+    /// No such version, or it can't be had now.
+    fn version(&self, version: u64) -> Result<Box<dyn ImageKey + '_>, Failure>;
+
+    /// The public key of a version that is there, or is made for that: for people to order a rotation to it.
+    ///
+    /// # Errors
+    /// As [`Versions::version`].
+    fn offer(&self, version: u64) -> Result<PublicKey, Failure>;
+}
+
+/// Files of the signer's own: `key`, and `key-N` for each later version.
+#[derive(Debug)]
+pub struct FileVersions<'a> {
+    own: &'a Path,
+    /// The version that is used now.
+    current: u64,
+}
+
+impl<'a> FileVersions<'a> {
+    /// The files in this folder.
+    pub fn new(own: &'a Path, current: u64) -> Self {
+        Self { own, current }
+    }
+
+    /// The version that is used now.
+    pub fn current(&self) -> u64 {
+        self.current
+    }
+
+    fn path(&self, version: u64) -> PathBuf {
+        self.own.join(format!("key-{version}"))
+    }
+
+    fn read(&self, version: u64) -> Result<Option<FileKey>, Failure> {
+        let path = self.path(version);
+        let broken = |e: String| Failure::halt("image-key-broken", format!("{}: {e}", path.display()));
+        match fs::read(&path) {
+            Ok(seed) => P256Key::from_seed(&seed).map(|key| Some(FileKey(key))).map_err(|e| broken(e.to_string())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && version > self.current => Ok(None),
+            Err(e) => Err(broken(e.to_string())),
+        }
+    }
+}
+
+impl Versions for FileVersions<'_> {
+    fn first(&self) -> u64 {
+        1
+    }
+
+    fn version(&self, version: u64) -> Result<Box<dyn ImageKey + '_>, Failure> {
+        let missing = || {
+            let text = format!("there is no version {version} of the image key: see countersign keys --help");
+            Failure::never("key-version", text)
+        };
+        match version {
+            0 => Err(missing()),
+            1 => FileKey::open(self.own).map(|key| Box::new(key) as Box<dyn ImageKey>),
+            _ => self.read(version)?.map(|key| Box::new(key) as Box<dyn ImageKey>).ok_or_else(missing),
+        }
+    }
+
+    /// Only the next one is made: nobody fills the disk with keys.
+    fn offer(&self, version: u64) -> Result<PublicKey, Failure> {
+        if version == self.current + 1 && self.read(version)?.is_none() {
+            let failed = |e: String| Failure::later("image-key", e);
+            let key = P256Key::generate().map_err(|e| failed(e.to_string()))?;
+            durable::replace(&self.path(version), &*key.seed(), 0o600).map_err(|e| failed(e.to_string()))?;
+        }
+        self.version(version).map(|key| key.public())
     }
 }
 

@@ -4,6 +4,7 @@
 mod again;
 #[cfg(test)]
 mod faults;
+mod rotate;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]

@@ -25,9 +25,24 @@ pub struct Memory {
     pub seen: LastSeen,
     /// By `repository:tag`.
     pub tags: BTreeMap<String, Used>,
+    /// The version of the image key that was taken up last; none: it is the first one still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<TakenUp>,
     /// What a store with an entry for each tag has of it: its version, and what it says.
     #[serde(skip)]
     pub(crate) known: BTreeMap<String, (u64, Option<Used>)>,
+}
+
+/// A version of the image key that people had taken up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakenUp {
+    /// The version.
+    pub version: u64,
+    /// The one before.
+    pub before: u64,
+    /// The index of the order's entry.
+    pub order: u64,
 }
 
 /// The last use of a tag.
@@ -62,6 +77,11 @@ impl Memory {
             }
             Err(e) => Err(failed(e.to_string())),
         }
+    }
+
+    /// The version of the image key that is used; `first` is the one of the beginning.
+    pub fn key_version(&self, first: u64) -> u64 {
+        self.key.as_ref().map_or(first, |taken| taken.version)
     }
 
     /// The last use of a tag.

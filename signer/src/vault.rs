@@ -22,10 +22,10 @@ mod memory;
 mod transit;
 
 #[cfg(feature = "room")]
-pub use key::KvKey;
+pub use key::{KvKey, KvVersions};
 #[cfg(feature = "room")]
 pub use login::Session;
 #[cfg(feature = "room")]
 pub use memory::VaultStore;
 #[cfg(feature = "room")]
-pub use transit::TransitKey;
+pub use transit::{TransitKey, TransitVersions};

@@ -95,6 +95,10 @@ impl People {
                 self.standing.remove(&revocation.order);
                 self.revoked.entry(revocation.digest).or_insert_with(|| (index, revocation.clone()));
             }
+            // What was ordered for the key before can't be done any more.
+            Body::Rotation(rotation) => self.standing.retain(
+                |_, order| !matches!(&order.action, Action::Rotate { before, .. } if *before == rotation.before),
+            ),
             _ => {}
         }
     }
@@ -116,6 +120,7 @@ impl Fold {
                 (!indexes.iter().all(may)).then_some("an order to forget what never goes")
             }
             Action::Revoke { .. } => None,
+            Action::Rotate { before, .. } => self.rotate_fault(before),
         }
     }
 
@@ -130,6 +135,7 @@ impl Fold {
                 Some((index, _)) => Err(format!("{digest} was revoked already, by entry {index}")),
                 None => Ok(()),
             },
+            Action::Rotate { before, key, .. } => self.may_rotate(before, key),
         }
     }
 

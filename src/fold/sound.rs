@@ -27,6 +27,7 @@ impl Fold {
             Body::Opened(opened) => return opened_fault(opened),
             Body::Order(order) => return self.order_fault(order),
             Body::Forgotten(_) | Body::Revocation(_) => return self.people().effect_fault(body),
+            Body::Rotation(rotation) => return self.rotation_fault(index, rotation),
             _ => {}
         }
         if let Body::Configuration(said) = body {
@@ -44,7 +45,7 @@ impl Fold {
             Body::Release(release) => release_fault(promotion, release),
             Body::Opened(_) | Body::Refusal(_) | Body::Failed(_) => None,
             Body::Posture(_) | Body::Halted(_) | Body::Order(_) | Body::Configuration(_) => None,
-            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) => None,
+            Body::Forgotten(_) | Body::Collected(_) | Body::Revocation(_) | Body::Rotation(_) => None,
         }
     }
 
@@ -98,6 +99,9 @@ impl Fold {
     fn signature_fault(&self, promotion: &Promotion, index: u64, signature: &Signature) -> Fault {
         let attempt = promotion.attempts.iter().find(|attempt| attempt.id == signature.attempt);
         let Some(attempt) = attempt else { return Some("a signature without an attempt") };
+        if self.unpinned().is_some() {
+            return Some("a signature after the image key was rotated, and before keys.toml says so");
+        }
         let announced = attempt.statements.contains(&Digest::of(&signature.payload.0))
             && self.keys.image.at(index).is_some_and(|one| released::signed(signature, one.key));
         (!announced).then_some("a signature that is not the image key's, or was not announced")

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use artifact::key::KeyId;
 use artifact::{Digest, Moment};
-use audit::entry::{Body, Kind as _};
+use audit::entry::{Body, Kind as _, Order, Rotation};
 use audit::reader::{Content, Entry};
 use audit::vault_audit::Place;
+use policy::order::Action;
 use serde::Deserialize;
 
 use super::TRANSIT;
@@ -94,8 +95,9 @@ impl Recorded {
     /// Reads a log's entries; `void` says which count for nothing, and why.
     pub fn of(entries: &[Entry], void: &BTreeMap<u64, &'static str>) -> Self {
         let mut recorded = Self::default();
-        let (mut configured, mut version) = (Configured::Unknown, None);
+        let (mut configured, mut pinned_first, mut taken_up) = (Configured::Unknown, None, None);
         for entry in entries {
+            let version = taken_up.or(pinned_first);
             match &entry.content {
                 Content::Forgotten(commitment) if commitment.kind() == audit::entry::Attempt::KIND => {
                     recorded.forgotten.0 += 1;
@@ -106,7 +108,7 @@ impl Recorded {
                 Content::Forgotten(_) | Content::Rekor(_) => {}
                 Content::Ours { body, .. } => match body {
                     Body::Configuration(said) if said.file == "signer.toml" => {
-                        (configured, version) = pinned(&said.text);
+                        (configured, pinned_first) = pinned(&said.text);
                         if let Configured::Transit(place) = &configured {
                             recorded.newest = Some(place.clone());
                         }
@@ -124,6 +126,14 @@ impl Recorded {
                         version,
                         configured: configured.clone(),
                     }),
+                    Body::Order(order) if !void.contains_key(&entry.index) => {
+                        recorded.rotations(entry.index, order, version, &configured);
+                    }
+                    // From here on the signer's memory says which version signs, and signer.toml the first one.
+                    Body::Rotation(rotation) if !void.contains_key(&entry.index) => {
+                        recorded.rotated(rotation);
+                        taken_up = Some(rotation.version);
+                    }
                     Body::Signature(signature) => match void.contains_key(&entry.index) {
                         true => recorded.void += 1,
                         false => recorded.signature(signature),
@@ -133,6 +143,39 @@ impl Recorded {
             }
         }
         recorded
+    }
+
+    /// An order to rotate the image key has each of both versions sign once, for an attempt of that name.
+    fn rotations(&mut self, index: u64, order: &Order, before: Option<u64>, configured: &Configured) {
+        let Ok(says) = order.sound() else { return };
+        let Action::Rotate { version, .. } = says.action else { return };
+        for one in before.into_iter().chain([version]) {
+            self.attempts.push(Attempt {
+                entry: index,
+                id: audit::rotation::attempt(index, one),
+                at: order.at,
+                statements: 1,
+                void: None,
+                signatures: BTreeSet::new(),
+                keys: BTreeSet::new(),
+                kept: BTreeSet::new(),
+                signed: None,
+                version: Some(one),
+                configured: configured.clone(),
+            });
+        }
+    }
+
+    /// A rotation has both signatures.
+    fn rotated(&mut self, rotation: &Rotation) {
+        let keys = [rotation.before, rotation.key.id()];
+        let of = |attempt: &&mut Attempt| attempt.entry == rotation.order && attempt.id.starts_with("rotation-");
+        for (attempt, key) in self.attempts.iter_mut().filter(of).zip(keys) {
+            // One signature each; what it is over is the order's matter.
+            attempt.signatures.insert(Digest::of(attempt.id.as_bytes()));
+            attempt.keys.insert(key);
+            attempt.signed = Some(rotation.at);
+        }
     }
 
     fn signature(&mut self, signature: &audit::entry::Signature) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use artifact::key::KeyId;
 use artifact::name::{Repository, Tag};
 use artifact::{Digest, Moment};
 use audit::checkpoint::SignedCheckpoint;
@@ -27,7 +28,7 @@ pub struct Said {
 /// # Errors
 /// A text for a person: the log is not what was recorded, or is not the one of the bundles.
 pub fn read(folder: &Path, trust: &Trust, proofs: &[SignedCheckpoint]) -> Result<Said, String> {
-    let nothing = (Vouched::by(&trust.image), BTreeMap::new());
+    let nothing = (Vouched::by(&trust.image, &trust.log), BTreeMap::new());
     let (log, (vouched, revoked)) = Log::fold(folder, &trust.log, nothing, |(vouched, revoked), entry| {
         let Some(body) = entry.body() else { return };
         vouched.read(entry.index, body);
@@ -52,6 +53,11 @@ impl Said {
     /// How many entries it has.
     pub fn size(&self) -> u64 {
         self.log.checkpoint().size()
+    }
+
+    /// The rotation that the trust file does not have: its entry, and the key that counts for nothing from there on.
+    pub fn rotated(&self) -> Option<(u64, KeyId)> {
+        self.vouched.rotated()
     }
 
     /// That an image was revoked: by which entry, when and why.

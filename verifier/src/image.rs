@@ -237,6 +237,9 @@ fn check_currency(
         Ok(None) => Err("the trust file names no log_source: add it, or name the image by its digest".to_owned()),
         Err(e) => Err(e),
     };
+    if let Ok(said) = &said {
+        check_rotation(report, said);
+    }
     if let Some(why) = said.as_ref().ok().and_then(|said| said.revoked(digest)) {
         report.check("revoked", Err(why.to_owned()));
     }
@@ -253,6 +256,20 @@ fn check_currency(
         .push("that the log is the newest there is: compare its checkpoint with one that you kept".to_owned());
 }
 
+/// The log may know of a rotation that the trust file does not have yet. The key before it has signed that itself.
+fn check_rotation(report: &mut Report, said: &currency::Said) {
+    let Some((entry, before)) = said.rotated() else { return };
+    report.warnings.push(format!(
+        "the image key was rotated by entry {entry}, and the trust file does not have the new one: get a newer trust file"
+    ));
+    let late = |used: &&KeyUsed| used.key == before && used.entries.iter().any(|index| *index > entry);
+    if let Some(used) = report.keys.iter().find(late) {
+        let text =
+            format!("key {before} was rotated away by entry {entry}; these signatures are entries {:?}", used.entries);
+        report.check("key-not-in-force", Err(text));
+    }
+}
+
 /// By its digest an image verifies without a log; where there is one, it is asked whether the image was revoked.
 fn check_revocation(report: &mut Report, digest: &Digest, trust: &Trust, proofs: &[SignedCheckpoint]) {
     let said = match trust.log_folder() {
@@ -260,6 +277,9 @@ fn check_revocation(report: &mut Report, digest: &Digest, trust: &Trust, proofs:
         Ok(None) => Err("the trust file names no log_source".to_owned()),
         Err(e) => Err(e),
     };
+    if let Ok(said) = &said {
+        check_rotation(report, said);
+    }
     match said {
         Ok(said) => match said.revoked(digest) {
             Some(why) => report.check("revoked", Err(why.to_owned())),

@@ -2,7 +2,7 @@
 
 use artifact::digest::Base64;
 use artifact::failure::Failure;
-use artifact::key::KeyId;
+use artifact::key::{KeyId, PublicKey};
 use artifact::lane::LaneName;
 use artifact::name::{ProjectName, Repository, Tag};
 use artifact::statement::comparison::{Difference, Level};
@@ -338,6 +338,25 @@ kinds! {
         order: u64,
         /// Why, as the order says.
         reason: String,
+        /// When.
+        at: Moment,
+    }
+
+    18 "rotation"
+    /// Images are signed with another key from this entry on: the signer has taken up what people ordered.
+    Rotation {
+        /// The index of the order's entry.
+        order: u64,
+        /// The key before.
+        before: KeyId,
+        /// The key from here on.
+        key: PublicKey,
+        /// Its version, where it is kept.
+        version: u64,
+        /// The signature of the key before over the statement of the rotation.
+        by_before: Base64,
+        /// The signature of the key from here on over the same.
+        by_key: Base64,
         /// When.
         at: Moment,
     }

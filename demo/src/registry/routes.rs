@@ -88,12 +88,7 @@ impl Shared {
     }
 
     /// An answer that is other than the truth, or of a moment with another writer in it.
-    pub(super) fn harmed(
-        &self,
-        harm: Harm,
-        request: &Request,
-        wire: &mut BufReader<TcpStream>,
-    ) -> io::Result<Answer> {
+    pub(super) fn harmed(&self, harm: Harm, request: &Request, wire: &mut BufReader<TcpStream>) -> io::Result<Answer> {
         let (name, tag) = match parse(&request.path) {
             Some((name, Thing::Manifest(tag))) => (name, tag),
             Some((name, _)) => (name, ""),

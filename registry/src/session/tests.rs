@@ -37,7 +37,10 @@ fn a_large_blob_goes_in_chunks_each_to_where_the_last_answer_points() {
     let answers = [at(202, "a", 0), at(202, "b", 400), at(202, "c", 800), at(202, "d", 1000)];
     let (sent, lines) = push(&[MISSING, &answers[0], &answers[1], &answers[2], &answers[3], CREATED]);
     sent.unwrap();
-    assert_eq!(lines, ["POST uploads/", "PATCH /up/a 0-399", "PATCH /up/b 400-799", "PATCH /up/c 800-999", "PUT /up/d"]);
+    assert_eq!(
+        lines,
+        ["POST uploads/", "PATCH /up/a 0-399", "PATCH /up/b 400-799", "PATCH /up/c 800-999", "PUT /up/d"]
+    );
 }
 
 #[test]
@@ -45,19 +48,17 @@ fn after_a_cut_the_registry_is_asked_and_it_goes_on_from_the_offset_it_names() {
     let answers = [at(202, "a", 0), at(202, "b", 400), at(204, "c", 512), at(202, "d", 912), at(202, "e", 1000)];
     let (sent, lines) = push(&[MISSING, &answers[0], &answers[1], CUT, &answers[2], &answers[3], &answers[4], CREATED]);
     sent.unwrap();
-    assert_eq!(lines[2..], [
-        "PATCH /up/b 400-799",
-        "GET /up/b",
-        "PATCH /up/c 512-911",
-        "PATCH /up/d 912-999",
-        "PUT /up/e"
-    ]);
+    assert_eq!(
+        lines[2..],
+        ["PATCH /up/b 400-799", "GET /up/b", "PATCH /up/c 512-911", "PATCH /up/d 912-999", "PUT /up/e"]
+    );
 }
 
 #[test]
 fn an_upload_the_registry_forgot_begins_again() {
     let (begun, one, two, three) = (at(202, "a", 0), at(202, "b", 400), at(202, "c", 800), at(202, "d", 1000));
-    let gone: [&[&str]; 3] = [&[CUT, MISSING], &[MISSING, MISSING], &["HTTP/1.1 416 No\r\ncontent-length: 0\r\n\r\n", MISSING]];
+    let gone: [&[&str]; 3] =
+        [&[CUT, MISSING], &[MISSING, MISSING], &["HTTP/1.1 416 No\r\ncontent-length: 0\r\n\r\n", MISSING]];
     for gone in gone {
         let answers = [&[MISSING, &begun, &one][..], gone, &[&begun, &one, &two, &three, CREATED]].concat();
         let (sent, lines) = push(&answers);
@@ -117,7 +118,8 @@ fn odd_answers_to_uploads_are_named_and_not_followed() {
     let more = at(202, "b", 401);
     let moved = "HTTP/1.1 307 Moved\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
     let (one, two, three) = (at(202, "b", 400), at(202, "c", 800), at(202, "d", 1000));
-    let other = format!("HTTP/1.1 201 Created\r\ndocker-content-digest: {}\r\ncontent-length: 0\r\n\r\n", Digest::of(b"other"));
+    let other =
+        format!("HTTP/1.1 201 Created\r\ndocker-content-digest: {}\r\ncontent-length: 0\r\n\r\n", Digest::of(b"other"));
     for (answers, named) in [
         (&[moved][..], "http://127.0.0.1:1/"),
         (&[&elsewhere], "127.0.0.1:1/up"),

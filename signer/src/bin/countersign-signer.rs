@@ -11,11 +11,11 @@ use hardening::Room;
 use hardening::room::{self, Entered, Hello};
 use policy::Rules;
 use signer::config::SignerConfig;
-use signer::door::{Answer, Ask, ReleaseAsk};
-use signer::key::{FileKey, ImageKey};
+use signer::door::{Answer, Ask};
+use signer::key::{FileKey, FileVersions, ImageKey, Versions};
 use signer::sequence::{Recorder, Signer, Stop};
 use signer::state::{FileStore, Store};
-use signer::vault::{KvKey, Session, TransitKey, VaultStore};
+use signer::vault::{KvVersions, Session, TransitVersions, VaultStore};
 
 /// What was a secret is erased when its memory is given back, whoever had a copy: this program's own code, the HTTP client,
 /// TLS.
@@ -62,9 +62,12 @@ fn serve(entered: &Entered) -> Result<(), String> {
     let Some(vault) = &config.vault else {
         // The lock first: two first starts must not make two keys.
         let store = FileStore::open(&own).map_err(|e| e.to_string())?;
-        let key = FileKey::open(&own).map_err(|e| e.to_string())?;
+        FileKey::open(&own).map_err(|e| e.to_string())?;
+        // A memory that can't be read is for the first question to tell.
+        let versions = FileVersions::new(&own, store.load().map_or(1, |memory| memory.key_version(1)));
+        let key = versions.version(versions.current()).map_err(|e| e.to_string())?;
         hello(entered, Some(key.public().to_string()))?;
-        return Serving { entered, config: &config, key: &key, store: &store, session: None }.serve();
+        return Serving { entered, config: &config, key, versions: &versions, store: &store, session: None }.serve();
     };
     let opened = Session::open(vault).and_then(|session| logins(config.clone(), &session).map(|c| (session, c)));
     let (session, config) = match opened {
@@ -81,16 +84,17 @@ fn in_session(entered: &Entered, config: &SignerConfig, session: &Session, own: 
         Ok(store) => store,
         Err(failure) => return refuse(entered, &failure),
     };
-    let key: Result<Box<dyn ImageKey + '_>, Failure> = match &vault.transit {
-        Some(transit) => TransitKey::open(session, transit).map(|key| Box::new(key) as _),
-        None => lock_memory(entered).and_then(|()| KvKey::fetch(session, &vault.kv)).map(|key| Box::new(key) as _),
-    };
-    let key = match key {
+    let transit = vault.transit.as_ref().map(|transit| TransitVersions::new(session, transit));
+    let kv = KvVersions::new(session, &vault.kv);
+    let versions: &dyn Versions = transit.as_ref().map_or(&kv, |transit| transit);
+    let locked = if transit.is_none() { lock_memory(entered) } else { Ok(()) };
+    let version = store.load().map_or(versions.first(), |memory| memory.key_version(versions.first()));
+    let key = match locked.and_then(|()| versions.version(version)) {
         Ok(key) => key,
         Err(failure) => return refuse(entered, &failure),
     };
     hello(entered, None)?;
-    Serving { entered, config, key: &*key, store: &store, session: Some(session) }.serve()
+    Serving { entered, config, key, versions, store: &store, session: Some(session) }.serve()
 }
 
 /// A key that comes here must not end up on a disk: no page of this process is swapped from now on, or there is no swap.
@@ -155,7 +159,8 @@ fn unconfigured(e: String) -> Failure {
 struct Serving<'a> {
     entered: &'a Entered,
     config: &'a SignerConfig,
-    key: &'a dyn ImageKey,
+    key: Box<dyn ImageKey + 'a>,
+    versions: &'a dyn Versions,
     store: &'a dyn Store,
     session: Option<&'a Session>,
 }
@@ -165,16 +170,24 @@ impl Serving<'_> {
         let channel = &self.entered.channel;
         loop {
             let answer = match frame::receive(channel) {
-                Ok(Ask::Key) => Answer::Key { public: self.key.public().to_string() },
+                Ok(Ask::Current) => Answer::Key { key: self.key.public() },
+                Ok(Ask::Key { version }) => {
+                    self.versions.offer(version).map_or_else(Answer::Failed, |key| Answer::Key { key })
+                }
                 Ok(Ask::State) => match self.store.load() {
                     Ok(memory) => Answer::State { seen: memory.seen.size() },
                     Err(failure) => Answer::Failed(failure),
                 },
-                Ok(Ask::Release(ask)) => match self.release(&ask) {
-                    Ok(answer) => answer,
-                    Err(Stop::Refused(reasons)) => Answer::Refused { reasons },
-                    Err(Stop::Failed(failure)) => Answer::Failed(failure),
-                },
+                Ok(Ask::Rotate(ask)) => self
+                    .with(|signer| signer.rotate(&ask, self.versions, self.store, &mut Door(self.entered)))
+                    .unwrap_or_else(Answer::Failed),
+                Ok(Ask::Release(ask)) => {
+                    match self.with(|signer| signer.release(&ask, &*self.key, self.store, &mut Door(self.entered))) {
+                        Ok(answer) => answer,
+                        Err(Stop::Refused(reasons)) => Answer::Refused { reasons },
+                        Err(Stop::Failed(failure)) => Answer::Failed(failure),
+                    }
+                }
                 Ok(Ask::Recorded(_)) => {
                     Answer::Failed(Failure::halt("coordinator-out-of-turn", "nothing was asked for"))
                 }
@@ -196,7 +209,8 @@ impl Serving<'_> {
         }
     }
 
-    fn release(&self, ask: &ReleaseAsk) -> Result<Answer, Stop> {
+    /// Does something with what is configured.
+    fn with<E: From<Failure>>(&self, work: impl FnOnce(&Signer<'_>) -> Result<Answer, E>) -> Result<Answer, E> {
         let entered = self.entered;
         let rules = read(entered, "signer-rules.toml")?;
         let rules = Rules::parse(rules.as_bytes()).map_err(|e| unconfigured(format!("signer-rules.toml: {e}")))?;
@@ -204,7 +218,7 @@ impl Serving<'_> {
             read(entered, "keys.toml")?.parse().map_err(|e| unconfigured(format!("keys.toml: {e}")))?;
         let signer =
             Signer { config: self.config, rules: &rules, keys: &keys, trial: entered.trial, state: &entered.state };
-        signer.release(ask, self.key, self.store, &mut Door(entered))
+        work(&signer)
     }
 }
 

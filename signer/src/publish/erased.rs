@@ -1,8 +1,8 @@
 //! Whether the release before this one is still whole. A tag has no compare-and-set: what another writer erases from a shared
 //! tag, or a cleanup from a registry, can only be detected, and the next release is when we look.
 
-use artifact::oci::{Descriptor, Index, Manifest};
 use artifact::Digest;
+use artifact::oci::{Descriptor, Index, Manifest};
 use registry::Client;
 
 use super::Publication;

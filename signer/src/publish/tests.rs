@@ -190,9 +190,12 @@ fn a_replica_that_fails_keeps_no_other_from_being_whole() {
 #[test]
 fn replicas_that_would_share_a_tag_are_a_mistake_in_the_configuration() {
     let parse = |lines: &str| {
-        toml::from_str::<crate::config::SignerConfig>(&format!("verifier_id = \"x\"\nkey = \"file\"\n[replicas]\n{lines}"))
+        toml::from_str::<crate::config::SignerConfig>(&format!(
+            "verifier_id = \"x\"\nkey = \"file\"\n[replicas]\n{lines}"
+        ))
     };
-    let two = parse("\"r.example/a\" = [\"dr.example/a\", \"far.example/a\"]\n\"r.example/b\" = [\"dr.example/b\"]").unwrap();
+    let two =
+        parse("\"r.example/a\" = [\"dr.example/a\", \"far.example/a\"]\n\"r.example/b\" = [\"dr.example/b\"]").unwrap();
     assert_eq!(two.replicas.of(&"r.example/a".parse().unwrap()).len(), 2);
     for wrong in [
         "\"r.example/a\" = [\"r.example/a\"]",

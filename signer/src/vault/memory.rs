@@ -19,7 +19,7 @@ use super::kv::{self, Fields, Found};
 use super::login::Session;
 use super::needs::{LOG, TAGS};
 use super::settings::Kv;
-use crate::state::{Lock, Memory, Store, Used};
+use crate::state::{Lock, Memory, Store, TakenUp, Used};
 
 /// The field with the document.
 const SAYS: &str = "says";
@@ -43,6 +43,17 @@ pub struct VaultStore<'s> {
 struct Beside {
     /// The version of the entry for the log.
     version: u64,
+}
+
+/// What the log's entry says.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfLog {
+    /// The last checkpoint that was seen.
+    seen: LastSeen,
+    /// The version of the image key that was taken up last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<TakenUp>,
 }
 
 /// What one tag's entry says.
@@ -125,8 +136,8 @@ impl<'s> VaultStore<'s> {
 
 impl Store for VaultStore<'_> {
     fn load(&self) -> Result<Memory, Failure> {
-        let (version, seen) = match kv::read(self.session, &self.kv, LOG)? {
-            Found::Nothing => (0, LastSeen::default()),
+        let (version, of): (u64, OfLog) = match kv::read(self.session, &self.kv, LOG)? {
+            Found::Nothing => (0, OfLog::default()),
             Found::Entry(version, fields) => {
                 let document = self.document(LOG, &fields)?;
                 (version, json::parse_canonical("state", &document).map_err(|e| self.broken(LOG, &e))?)
@@ -135,7 +146,7 @@ impl Store for VaultStore<'_> {
         };
         self.check(version)?;
         self.go_on(version)?;
-        Ok(Memory { version, seen, ..Memory::default() })
+        Ok(Memory { version, seen: of.seen, key: of.key, ..Memory::default() })
     }
 
     fn recall(&self, memory: &mut Memory, tags: &[String]) -> Result<(), Failure> {
@@ -171,7 +182,8 @@ impl Store for VaultStore<'_> {
             let version = self.put(&entry(&tag), version, &document)?;
             memory.known.insert(tag, (version, Some(used)));
         }
-        let document = json::canonical("state", &memory.seen).map_err(|e| Failure::halt("signer-state", e))?;
+        let of = OfLog { seen: memory.seen, key: memory.key.clone() };
+        let document = json::canonical("state", &of).map_err(|e| Failure::halt("signer-state", e))?;
         memory.version = self.put(LOG, memory.version, &document)?;
         self.go_on(memory.version)
     }

@@ -146,7 +146,7 @@ pub struct Transit {
     pub mount: Name,
     /// The key's name.
     pub key: Name,
-    /// The key's version. Pinned: a version that Vault made since is not taken up by itself.
+    /// The key's version that is used until people have another one taken up: what Vault made since signs nothing.
     pub version: u64,
 }
 
@@ -163,6 +163,13 @@ pub struct Kv {
     pub mount: Name,
     /// The signer's own folder in it: nobody else writes there.
     pub path: Name,
+    /// With a key that is a value: the version of its entry that is used until another one is taken up.
+    #[serde(default = "first")]
+    pub key_version: u64,
+}
+
+fn first() -> u64 {
+    1
 }
 
 fn secret() -> Name {

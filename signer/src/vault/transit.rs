@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::client::Again;
 use super::login::Session;
 use super::settings::Transit;
-use crate::key::ImageKey;
+use crate::key::{ImageKey, Versions};
 
 /// The image key, at its pinned version.
 #[derive(Debug)]
@@ -113,6 +113,35 @@ impl<'s> TransitKey<'s> {
             return Err(nonsense(format!("{by}… was asked for, and {found:?} came")));
         };
         Base64::decode_vec(base64).map_err(|e| nonsense(format!("a signature that is no base64: {e}")))
+    }
+}
+
+/// The versions of the image key in Vault's transit engine: Vault makes them, people have them taken up.
+#[derive(Debug)]
+pub struct TransitVersions<'s> {
+    session: &'s Session,
+    settings: &'s Transit,
+}
+
+impl<'s> TransitVersions<'s> {
+    /// The versions of this key.
+    pub fn new(session: &'s Session, settings: &'s Transit) -> Self {
+        Self { session, settings }
+    }
+}
+
+impl Versions for TransitVersions<'_> {
+    fn first(&self) -> u64 {
+        self.settings.version
+    }
+
+    fn version(&self, version: u64) -> Result<Box<dyn ImageKey + '_>, Failure> {
+        let settings = Transit { version, ..self.settings.clone() };
+        TransitKey::open(self.session, &settings).map(|key| Box::new(key) as _)
+    }
+
+    fn offer(&self, version: u64) -> Result<PublicKey, Failure> {
+        self.version(version).map(|key| key.public())
     }
 }
 

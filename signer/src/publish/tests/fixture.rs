@@ -32,7 +32,8 @@ pub(super) fn local<F: Future>(future: F) -> F::Output {
 pub(super) fn client(host: &str) -> Client {
     let text = format!("verifier_id = \"x\"\nkey = \"file\"\n[registry.\"{host}\"]\nplain_http = true");
     let hosts = toml::from_str::<SignerConfig>(&text).unwrap().registry;
-    let patience = Patience { answer: Duration::from_secs(20), waiting: Duration::from_secs(20), first: Duration::from_millis(1) };
+    let patience =
+        Patience { answer: Duration::from_secs(20), waiting: Duration::from_secs(20), first: Duration::from_millis(1) };
     Client::with_patience(&hosts, patience).unwrap().in_pieces_of(2000)
 }
 
@@ -136,7 +137,10 @@ impl Fixture {
         let terms = self.terms_at(at(&self.path));
         let payload = format!("{{\"image\":\"{}\"}}", terms.digest).into_bytes();
         let signature = self.recorded(&payload);
-        let bundle = |p: &&str| Attached { predicate_type: (*p).to_owned(), bytes: format!("{{\"{p}\":\"{}\"}}", terms.digest).into() };
+        let bundle = |p: &&str| Attached {
+            predicate_type: (*p).to_owned(),
+            bytes: format!("{{\"{p}\":\"{}\"}}", terms.digest).into(),
+        };
         let publication = Publication {
             terms: &terms,
             rebuilds: &self.layout,
@@ -221,7 +225,11 @@ pub(super) async fn wrong(client: &Client, repository: &Repository, key: &Public
     let said = |m: &Descriptor| m.annotations.get("dev.sigstore.bundle.predicateType").cloned().unwrap_or_default();
     let mut found: Vec<String> = listed.iter().map(said).collect();
     found.sort();
-    if found != { let mut all = PREDICATES.map(str::to_owned); all.sort(); all } {
+    if found != {
+        let mut all = PREDICATES.map(str::to_owned);
+        all.sort();
+        all
+    } {
         wrong.push(format!("referrers {found:?}"));
     }
     for referrer in listed {

@@ -56,11 +56,14 @@ fn table(referrers_api: bool) {
     let line = Line::to(&fixture.registry.host()).unwrap();
     let key = fixture.key.public();
     let reader = Reader::start(fixture.registry.host(), key);
-    let publish = |path: &str| Fixture { path: path.into(), ..fixture.again() }.publish_to(&line.host(), &client(&line.host()));
+    let publish =
+        |path: &str| Fixture { path: path.into(), ..fixture.again() }.publish_to(&line.host(), &client(&line.host()));
     publish("clean").unwrap();
     let requests = line.requests();
     assert!(requests > 40, "{requests}");
-    for (harm, times) in Harm::ALL.map(|h| (h, 1)).into_iter().chain([(Harm::Before, usize::MAX), (Harm::After, usize::MAX)]) {
+    for (harm, times) in
+        Harm::ALL.map(|h| (h, 1)).into_iter().chain([(Harm::Before, usize::MAX), (Harm::After, usize::MAX)])
+    {
         let mut failed = 0;
         for number in 0..requests {
             let path = format!("{harm:?}-{number}-{}", times.min(2)).to_lowercase();

@@ -19,6 +19,7 @@ const KINDS = [
   "forgotten",
   "collected",
   "revocation",
+  "rotation",
 ];
 const DOMAIN = utf8("countersign-entry@v1\n");
 
