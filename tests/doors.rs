@@ -19,6 +19,7 @@ use artifact::statement::{Predicate, Statement};
 use artifact::{CommitId, Digest, Moment, frame, json};
 use audit::checkpoint::SignedCheckpoint;
 use audit::cosignature::WitnessKey;
+use audit::current::Current;
 use audit::leaf::Leaf;
 use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
@@ -97,6 +98,7 @@ pub const DOORS: &[Door] = doors! {
             let receipt = text(b)?.parse::<Receipt>().map_err(|e| e.to_string())?;
             told(receipt.verify(&log(), b"entry").map(|c| format!("entry {} of {}", receipt.index, c.size())))
         },
+        "current" => |b, _| Current::parse(b).map(|c| c.project.to_string()),
         "tile" => |b, _| audit::tile::hashes_from_bytes(b, 2).map(|h| format!("{} hashes", h.len())).ok_or("no tile".into()),
         "bundle" => |b, _| audit::tile::bundle_from_bytes(b, 2)
             .map(|e| format!("entries of {:?} bytes", e.iter().map(Vec::len).collect::<Vec<_>>()))

@@ -54,7 +54,7 @@ impl Beside {
             Body::Permit(permit) => Some(permit.clone()),
             _ => None,
         });
-        let keys = HouseKeys { log: keeper.vkey().clone(), image: image.clone(), ..theirs };
+        let keys = HouseKeys { log: keeper.vkey().clone(), image: image.clone().into(), ..theirs };
         fs::write(at("config/keys.toml"), keys.to_string()).unwrap();
         let mut beside = Self { folder, vault, keeper, permit: permit.unwrap(), image };
         beside.pin(1);

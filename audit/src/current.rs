@@ -5,12 +5,12 @@
 //! entry says otherwise.
 
 use artifact::json::{self, JsonError};
-use artifact::key::PublicKey;
 use artifact::name::ProjectName;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::SignedCheckpoint;
 use crate::entry::{Body, Release, Signature};
+use crate::image_keys::ImageKeys;
 use crate::note::Vkey;
 use crate::recorded::{LastSeen, Proven};
 use crate::released::Vouched;
@@ -78,7 +78,7 @@ impl Current {
     ///
     /// # Errors
     /// A text for a person: what does not hold.
-    pub fn verify(&self, log: &Vkey, image: &PublicKey) -> Result<Shown, String> {
+    pub fn verify(&self, log: &Vkey, image: &ImageKeys) -> Result<Shown, String> {
         let mut seen = LastSeen::default();
         let mut admit =
             |what: &str, proven: &Proven| seen.admit(log, proven, &[]).map_err(|e| format!("its {what}: {e}"));
@@ -88,10 +88,11 @@ impl Current {
             return Err("the signature is not before the release under one checkpoint".to_owned());
         }
         let (index, checkpoint) = (release.index(), release.checkpoint().clone());
+        let signed_at = signature.index();
         let signature = signature.of_kind::<Signature>().map_err(|e| e.to_string())?;
         let release = release.of_kind::<Release>().map_err(|e| e.to_string())?.value().clone();
-        let mut vouched = Vouched::by(image);
-        vouched.read(&Body::from(signature.value().clone()));
+        let mut vouched = Vouched::by(image, log);
+        vouched.read(signed_at, &Body::from(signature.value().clone()));
         if !vouched.vouches(&release) {
             return Err("the image key does not vouch for the release: another place, tag, digest or permit".to_owned());
         }

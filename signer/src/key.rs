@@ -97,6 +97,19 @@ impl<'a> FileVersions<'a> {
         self.own.join(format!("key-{version}"))
     }
 
+    /// The key of a version.
+    pub(crate) fn key(&self, version: u64) -> Result<FileKey, Failure> {
+        let missing = || {
+            let text = format!("there is no version {version} of the image key: see countersign keys --help");
+            Failure::never("key-version", text)
+        };
+        match version {
+            0 => Err(missing()),
+            1 => FileKey::open(self.own),
+            _ => self.read(version)?.ok_or_else(missing),
+        }
+    }
+
     fn read(&self, version: u64) -> Result<Option<FileKey>, Failure> {
         let path = self.path(version);
         let broken = |e: String| Failure::halt("image-key-broken", format!("{}: {e}", path.display()));
@@ -114,15 +127,7 @@ impl Versions for FileVersions<'_> {
     }
 
     fn version(&self, version: u64) -> Result<Box<dyn ImageKey + '_>, Failure> {
-        let missing = || {
-            let text = format!("there is no version {version} of the image key: see countersign keys --help");
-            Failure::never("key-version", text)
-        };
-        match version {
-            0 => Err(missing()),
-            1 => FileKey::open(self.own).map(|key| Box::new(key) as Box<dyn ImageKey>),
-            _ => self.read(version)?.map(|key| Box::new(key) as Box<dyn ImageKey>).ok_or_else(missing),
-        }
+        self.key(version).map(|key| Box::new(key) as _)
     }
 
     /// Only the next one is made: nobody fills the disk with keys.

@@ -90,13 +90,13 @@ fn newest<'r>(read: &'r Read, project: &ProjectName) -> Option<(u64, &'r Release
 
 /// The entry, before the release's, of the signature that vouches for it.
 fn word(read: &Read, before: u64, release: &Release) -> Option<u64> {
-    let vouches = |signature: &Signature| {
-        let mut vouched = Vouched::by(&read.keys.image);
-        vouched.read(&Body::from(signature.clone()));
+    let vouches = |index: u64, signature: &Signature| {
+        let mut vouched = Vouched::by(&read.keys.image, &read.keys.log);
+        vouched.read(index, &Body::from(signature.clone()));
         vouched.vouches(release)
     };
     read.entries.iter().take_while(|entry| entry.index < before).find_map(|entry| match entry.body() {
-        Some(Body::Signature(s)) if s.promotion == release.promotion && vouches(s) => Some(entry.index),
+        Some(Body::Signature(s)) if s.promotion == release.promotion && vouches(entry.index, s) => Some(entry.index),
         _ => None,
     })
 }

@@ -85,7 +85,7 @@ fn of_all_that_is_recorded_only_the_image_keys_word_for_this_very_release_makes_
             taken.push((word.index, shown.index));
             fs::write(house.place(&format!("{}.json", taken.len())), file.to_bytes().unwrap()).unwrap();
             // By no other key, of the log or of images.
-            assert!(file.verify(&keys.log, &keys.intake).is_err());
+            assert!(file.verify(&keys.log, &keys.intake.clone().into()).is_err());
             let other =
                 audit::note::Vkey::new(keys.log.name(), &artifact::key::Ed25519Key::generate().unwrap()).unwrap();
             assert!(file.verify(&other, &keys.image).is_err());

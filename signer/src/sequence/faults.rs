@@ -69,7 +69,7 @@ fn job(world: &mut World, settings: &VaultSettings, ask: &mut ReleaseAsk, permit
     let own = world.folder.path().join("public/signer/own");
     let store = VaultStore::open(&session, &settings.kv, &own)?;
     let key = TransitKey::open(&session, settings.transit.as_ref().unwrap())?;
-    world.keys.image = key.public();
+    world.keys.image = key.public().into();
     let seen = store.load()?.seen.size();
     world.refresh_since(ask, permit, seen);
     world.release_by(ask, &key, &store, None)

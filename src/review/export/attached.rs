@@ -81,7 +81,9 @@ pub(super) fn of(read: &Read, release: &Release, image: &Image) -> Result<Everyt
             Body::Signature(made) if made.payload_type == SIMPLE_SIGNING => {
                 let Some(subject) = signed_image(&made.payload.0, release) else { continue };
                 let known = everything.signatures.iter().any(|layer| layer.subject == subject);
-                if known || !image.documents.contains_key(&subject) || !released::signed(made, &read.keys.image) {
+                // The fold has seen that it was made while the key was in force.
+                let key = read.keys.image.called(&made.key).is_some_and(|one| released::signed(made, one.key));
+                if known || !image.documents.contains_key(&subject) || !key {
                     continue;
                 }
                 let descriptor = attached::signature_layer(&made.payload.0, &made.signature.0);
@@ -99,11 +101,11 @@ pub(super) fn of(read: &Read, release: &Release, image: &Image) -> Result<Everyt
     }
 }
 
-/// The envelope in a bundle, which the image key must have signed.
+/// The envelope in a bundle, which an image key must have signed.
 fn envelope(bundle: &[u8], read: &Read) -> Result<Envelope, String> {
     let wire: Bundle = json::parse_foreign("bundle", bundle).map_err(|e| e.to_string())?;
     let envelope = Envelope::parse(wire.dsse_envelope.get().as_bytes()).map_err(|e| e.to_string())?;
-    envelope.verify([&read.keys.image]).map_err(|e| e.to_string())?;
+    envelope.verify(read.keys.image.all().map(|one| one.key)).map_err(|e| e.to_string())?;
     Ok(envelope)
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use artifact::failure::Failure;
+use artifact::key::PublicKey;
 use artifact::layout::{Layout, LayoutError};
 use artifact::oci::{self, Descriptor, Index};
 use artifact::{Digest, attached, durable};
@@ -151,7 +152,8 @@ pub(super) fn beside(
             format!("# Whose cosignatures the log's checkpoint must carry.\nlog_policy = \"log.policy\"\n{trusted}");
     }
     put("trust.toml", trusted.as_bytes())?;
-    put("image.pub", read.keys.image.to_string().as_bytes())?;
+    let key = image_key(read, index);
+    put("image.pub", key.to_string().as_bytes())?;
     put("trusted_root.json", trust::trusted_root_text(&read.keys.log)?.as_bytes())?;
     put("checkpoint", read.log.checkpoint().note().as_bytes())?;
     let entry = usize::try_from(index).ok().and_then(|at| read.entries.get(at));
@@ -160,7 +162,7 @@ pub(super) fn beside(
     };
     put("release.entry", &[&salt.raw()[..], bytes].concat())?;
     put("release.tlog-proof", read.log.prover().prove(index)?.to_string().as_bytes())?;
-    let readme = readme(read, release);
+    let readme = readme(read, release, key);
     let path = folder.with_file_name(README);
     durable::replace(&path, readme.as_bytes(), 0o644).map_err(|e| unwritten(&path, &e))
 }
@@ -184,7 +186,12 @@ fn log_policy(read: &Read, config: &Path) -> Result<Option<String>, Failure> {
     }))
 }
 
-fn readme(read: &Read, release: &Release) -> String {
+/// The image key that was in force when the release was recorded there.
+fn image_key(read: &Read, index: u64) -> &PublicKey {
+    read.keys.image.at(index).map_or(read.keys.image.current(), |one| one.key)
+}
+
+fn readme(read: &Read, release: &Release, key: &PublicKey) -> String {
     let tags: Vec<String> = release.tags.iter().map(ToString::to_string).collect();
     include_str!("README.md")
         .replace("{{repository}}", release.repository.as_str())
@@ -192,6 +199,6 @@ fn readme(read: &Read, release: &Release) -> String {
         .replace("{{hex}}", &release.digest.hex())
         .replace("{{tags}}", &tags.join(" "))
         .replace("{{tag}}", tags.first().map_or("", String::as_str))
-        .replace("{{image-key}}", &read.keys.image.id().to_string())
+        .replace("{{image-key}}", &key.id().to_string())
         .replace("{{log-key}}", &read.keys.log.to_string())
 }

@@ -1,4 +1,4 @@
-//! The log: keys, notes, policies, checkpoints, receipts, tiles, bundles and leaves; and Sigstore bundles.
+//! The log: keys, notes, policies, checkpoints, receipts, tiles, bundles and leaves; what is current; and Sigstore bundles.
 #![no_main]
 
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use artifact::Moment;
 use audit::checkpoint::SignedCheckpoint;
+use audit::current::Current;
 use audit::leaf::Leaf;
 use audit::log_policy::LogPolicy;
 use audit::note::{Note, Vkey};
@@ -32,6 +33,16 @@ fuzz_target!(|bytes: &[u8]| {
         Err(error) => bounded(&error),
     }
     assert!(verifier::bundle::verify(bytes, &TRUST).is_err(), "a signature that nobody made");
+    match Current::parse(bytes) {
+        Ok(current) => {
+            assert_eq!(current.to_bytes().unwrap(), bytes);
+            match current.verify(&TRUST.log, &TRUST.image) {
+                Ok(shown) => panic!("a receipt that nobody made: {shown:?}"),
+                Err(error) => bounded(&error),
+            }
+        }
+        Err(error) => bounded(&error),
+    }
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match text.parse::<Vkey>() {
         Ok(vkey) => assert_eq!(vkey.to_string(), text),

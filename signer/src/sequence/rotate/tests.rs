@@ -17,7 +17,7 @@ use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use super::super::testkit::{Carry, World};
 use super::super::{ReleaseAsk, Stop};
 use super::*;
-use crate::key::{FileVersions, ImageKey};
+use crate::key::{FileKey, FileVersions};
 use crate::state::{FileStore, Memory};
 
 fn person(seed: u8) -> PrivateKey {
@@ -63,9 +63,9 @@ impl World {
     }
 
     /// The key that the signer signs with now.
-    fn used(&self) -> Box<dyn ImageKey> {
+    fn used(&self) -> FileKey {
         let version = self.memory_version();
-        FileVersions::new(&self.own(), version).version(version).unwrap()
+        FileVersions::new(&self.own(), version).key(version).unwrap()
     }
 
     /// An order, signed by these and recorded.
@@ -121,7 +121,7 @@ impl World {
         let (config, rules, keys) = (self.config.clone(), self.rules.clone(), self.keys.clone());
         let signer =
             Signer { config: &config, rules: &rules, keys: &keys, trial: self.trial, state: self.folder.path() };
-        signer.release(ask, &*key, &store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
+        signer.release(ask, &key, &store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
     }
 
     fn bodies(&self) -> Vec<(u64, Option<Body>)> {
@@ -233,6 +233,10 @@ struct Overtaken<'a>(&'a FileStore, Memory);
 impl Store for Overtaken<'_> {
     fn load(&self) -> Result<Memory, Failure> {
         Ok(self.1.clone())
+    }
+
+    fn recall(&self, memory: &mut Memory, tags: &[String]) -> Result<(), Failure> {
+        self.0.recall(memory, tags)
     }
 
     fn swap(&self, memory: &mut Memory) -> Result<(), Failure> {
