@@ -196,7 +196,13 @@ fn the_audit_log_of_a_real_vault_matches_until_somebody_signs_on_the_side() {
     // A path that the policy does not give is refused, and gives nothing away.
     assert!(beside.vault.read(&format!("transit/export/signing-key/{KEY}")).is_err());
     assert!(beside.vault.write(&format!("transit/sign/{KEY}/sha2-256"), &json!({"input": "!"})).is_err());
-    assert_eq!(beside.report(0)["refused"], 2);
+    // Nor does a body that anyone who reaches the server may send: it stands in the log as deep as it was.
+    let deep = beside.path("deep.json");
+    fs::write(&deep, format!("{{\"exportable\":{}{}}}", "[".repeat(5000), "]".repeat(5000))).unwrap();
+    let mut stranger = beside.vault.command(&["write", SIGN, &format!("@{}", deep.display())]);
+    assert_ne!(ran(stranger.env("BAO_TOKEN", "none")).unwrap().status, 0);
+    assert!(fs::read_to_string(beside.vault.audit()).unwrap().contains(&"[".repeat(5000)), "it was written down");
+    assert_eq!(beside.report(0)["refused"], 3);
 
     // Whatever else uses the key is found: the time, the path and what is wrong with it.
     beside.sign(None, &[b"five"]);

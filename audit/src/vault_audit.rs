@@ -5,6 +5,7 @@
 //! here is read whole or not at all: a line that is cut, too long or no JSON may be the one that matters.
 
 mod act;
+mod body;
 mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,8 @@ pub use line::{Answer, Outcome};
 /// The request header in which an attempt's id goes to Vault, as audit logs spell it.
 pub const HEADER: &str = "x-countersign-attempt";
 
-/// The longest line, in bytes. Vault takes no request of more than 32 MiB, and writes no more than that of one.
-const LINE: usize = 32 << 20;
+/// The longest line, in bytes. Servers take no request of more than 32 MiB, unless told otherwise.
+const LINE: usize = 64 << 20;
 
 /// A key of a transit engine.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

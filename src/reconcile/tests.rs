@@ -1,7 +1,11 @@
 use std::collections::BTreeSet;
 
 use artifact::Digest;
+use artifact::digest::Base64;
 use artifact::key::KeyId;
+use audit::entry::{self, Body, Configuration, Kind as _, PromotionId};
+use audit::leaf::{Commitment, Salt};
+use audit::reader::{Content, Entry};
 
 use super::recorded::Configured;
 use super::*;
@@ -185,4 +189,65 @@ fn an_attempt_that_counts_for_nothing_or_was_made_elsewhere_vouches_for_no_reque
     // Whoever says that an attempt of Vault's key was made elsewhere in the configuration is not believed over the signature.
     let claimed = Attempt { configured: Configured::Elsewhere, ..attempt("a", 10, 4) };
     assert_eq!(codes(vec![claimed], vec![]), ["not-signed"]);
+}
+
+/// Entries as a log has them.
+fn entries(bodies: Vec<Result<Body, u8>>) -> Vec<Entry> {
+    let content = |body| match body {
+        Ok(body) => Content::Ours { body, bytes: Vec::new(), salt: Salt::from_raw([0; 32]) },
+        Err(kind) => Content::Forgotten(Commitment::to(kind, &Salt::from_raw([0; 32]), b"")),
+    };
+    (0..).zip(bodies).map(|(index, body)| Entry { index, content: content(body) }).collect()
+}
+
+#[test]
+fn a_log_says_of_each_attempt_what_was_signed_and_pinned_and_what_is_gone() {
+    let promotion = PromotionId(Digest::of(b"promotion"));
+    let attempt = |id: &str| -> Result<Body, u8> {
+        let (id, statements, at) = (id.to_owned(), vec![Digest::of(b"one"), Digest::of(b"two")], moment(0));
+        Ok(entry::Attempt { promotion, id, permit: 0, statements, at }.into())
+    };
+    let signature = |attempt: &str, payload: &[u8], at| -> Result<Body, u8> {
+        let (payload_type, payload, signature) = ("t".to_owned(), Base64(payload.to_vec()), Base64(Vec::new()));
+        let (key, key_kept, attempt) = (KeyId(Digest::of(b"key")), TRANSIT.to_owned(), attempt.to_owned());
+        Ok(entry::Signature { promotion, attempt, payload_type, payload, signature, key, key_kept, at }.into())
+    };
+    let config = |file: &str, text: &str| -> Result<Body, u8> {
+        let (file, text, digest) = (file.to_owned(), text.to_owned(), Digest::of(text.as_bytes()));
+        Ok(Configuration { file, digest, before: None, text, at: moment(0) }.into())
+    };
+    let transit = "verifier_id = \"v\"\n[vault]\nnamespace = \"team\"\n[vault.transit]\nkey = \"k\"\nversion = 3\n";
+    let log = entries(vec![
+        attempt("before"),
+        config("signer.toml", transit),
+        config("intake.toml", "[vault.transit]\nkey = \"other\"\nversion = 9\n"),
+        attempt("a"),
+        signature("a", b"one", moment(1)),
+        // The same statement again needs no other of Vault's, and a void one none at all.
+        signature("a", b"one", moment(2)),
+        signature("a", b"two", moment(9)),
+        config("signer.toml", "[registry]\n"),
+        attempt("b"),
+        config("signer.toml", "vault = 7"),
+        attempt("c"),
+        Err(entry::Attempt::KIND),
+        Err(entry::Signature::KIND),
+        Err(entry::Signature::KIND),
+        Err(entry::Opened::KIND),
+    ]);
+    let recorded = Recorded::of(&log, &[(6, "not the image key's"), (8, "of nothing")].into());
+    let place = Place::new(Some("team"), "transit", "k");
+    assert_eq!(recorded.newest, Some(place.clone()));
+    let said = |n: usize| {
+        let Attempt { id, configured, version, void, .. } = &recorded.attempts[n];
+        (id.as_str(), configured.clone(), *version, *void)
+    };
+    assert_eq!(said(0), ("before", Configured::Unknown, None, None));
+    assert_eq!(said(1), ("a", Configured::Transit(place), Some(3), None));
+    assert_eq!(said(2), ("b", Configured::Elsewhere, None, Some("of nothing")));
+    assert_eq!(said(3), ("c", Configured::Unknown, None, None));
+    assert_eq!((recorded.attempts[1].signatures.len(), recorded.attempts[1].signed), (1, Some(moment(2))));
+    let not = recorded.not_checked().join("; ");
+    assert!(not.starts_with("1 attempts and 2 signatures, which were forgotten"), "{not}");
+    assert!(not.contains("1 recorded signatures that count for nothing") && not.contains("which version"), "{not}");
 }

@@ -1,10 +1,10 @@
 //! What a request does with the key, by its path.
 
 use artifact::Moment;
-use serde_json::Value;
 
+use super::body::Value;
 use super::line::{Line, Outcome};
-use super::{HEADER, Place, Request};
+use super::{Place, Request};
 
 /// What a request does with the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,14 +77,12 @@ pub(super) struct Told {
 impl Told {
     pub(super) fn of(line: Line, at: Moment) -> Result<(String, Self), String> {
         let outcome = line.outcome()?;
-        let (asked, answered) = (line.request, line.response);
+        let (asked, answered) = (line.request.0, line.response.map(|response| response.0));
         if asked.id.is_empty() {
             return Err("a request without an id: nothing can be said of it".to_owned());
         }
-        let headers = asked.headers.unwrap_or_default();
-        let named = headers.into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER));
-        let attempts = named.flat_map(|(_, values)| values).collect();
-        let namespace = asked.namespace.unwrap_or_default().path;
+        let attempts = asked.headers.unwrap_or_default().0;
+        let namespace = asked.namespace.unwrap_or_default().0.path;
         let mount = asked.mount_point.filter(|m| !m.is_empty());
         // OpenBao writes the namespace before the mount, and not before the path.
         let mount = mount.map(|m| m.strip_prefix(namespace.as_str()).map(str::to_owned).unwrap_or(m));
@@ -96,8 +94,8 @@ impl Told {
             operation: asked.operation,
         };
         let engine = asked.mount_accessor.or(answered.and_then(|a| a.mount_accessor)).filter(|a| !a.is_empty());
-        let gives_away = gives_away(asked.data.as_ref());
-        let name = line.auth.map(|auth| auth.display_name).filter(|name| !name.is_empty());
+        let gives_away = asked.data.as_ref().is_some_and(Value::gives_away);
+        let name = line.auth.map(|auth| auth.0.display_name).filter(|name| !name.is_empty());
         let address = asked.remote_address.as_deref().unwrap_or("an unknown address");
         let by = format!("{} from {address}", name.as_deref().unwrap_or("somebody"));
         Ok((asked.id, Self { place, attempts, gives_away, engine, at, time: line.time, by, outcome }))
@@ -150,10 +148,4 @@ impl Told {
         let Self { attempts, at, time, by, outcome, .. } = self;
         Some(Request { id, at, time, by, path, act, attempts, outcome })
     }
-}
-
-/// Whether a body asks that the key may leave Vault. A text stands there hashed, so all but `false` may be a yes.
-fn gives_away(body: Option<&Value>) -> bool {
-    let may = |field| body.and_then(|b| b.get(field)).is_some_and(|value| *value != Value::Bool(false));
-    may("exportable") || may("allow_plaintext_backup")
 }

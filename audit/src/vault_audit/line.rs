@@ -1,10 +1,13 @@
 //! One line of an audit log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use artifact::{Moment, json};
+use artifact::Moment;
+use artifact::digest::shortened;
+use artifact::words::one_line;
 use serde::Deserialize;
-use serde_json::Value;
+
+use super::body::{Attempts, Object, Value};
 
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +29,17 @@ pub struct Answer {
     pub versions: BTreeSet<Option<u64>>,
 }
 
-/// A line. Unknown fields are other people's; the fields here are what Vault 1.10 and OpenBao 2.0 and later write.
+/// A line. Unknown fields are other people's; the fields here are what OpenBao 2.7 writes, and Vault before it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Line {
     pub time: String,
     #[serde(rename = "type")]
     pub kind: String,
     #[serde(default)]
-    pub auth: Option<Auth>,
-    pub request: Asked,
+    pub auth: Option<Object<Auth>>,
+    pub request: Object<Asked>,
     #[serde(default)]
-    pub response: Option<Answered>,
+    pub response: Option<Object<Answered>>,
     #[serde(default)]
     pub error: Option<String>,
 }
@@ -62,9 +65,9 @@ pub(super) struct Asked {
     #[serde(default)]
     pub mount_accessor: Option<String>,
     #[serde(default)]
-    pub namespace: Option<Namespace>,
+    pub namespace: Option<Object<Namespace>>,
     #[serde(default)]
-    pub headers: Option<BTreeMap<String, Vec<String>>>,
+    pub headers: Option<Attempts>,
     #[serde(default)]
     pub data: Option<Value>,
     #[serde(default)]
@@ -89,15 +92,18 @@ pub(super) struct Answered {
 }
 
 impl Line {
+    /// Reads a line. What clients chose is only looked at as far as it matters: whoever reaches Vault, with a login or
+    /// without, has it write down any body, however deep, and that must make no line unreadable.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
-        json::parse_foreign("an audit log's line", text).map_err(|e| e.to_string())
+        match serde_json::from_slice(text) {
+            Ok(Object(line)) => Ok(line),
+            Err(e) => Err(format!("no line of an audit log: {}", one_line(&e.to_string()))),
+        }
     }
 
     /// The second it was written in, and the first whole one that is not before it.
     pub(super) fn when(&self) -> Result<(Moment, Moment), String> {
-        let wrong = || {
-            format!("time {:?}: UTC is expected, as in 2026-11-23T10:00:00.5Z", artifact::digest::shortened(&self.time))
-        };
+        let wrong = || format!("time {:?}: UTC is expected, as in 2026-11-23T10:00:00.5Z", shortened(&self.time));
         let bare = self.time.strip_suffix('Z').ok_or_else(wrong)?;
         let (seconds, fraction) = bare.split_once('.').unwrap_or((bare, "0"));
         if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
@@ -110,19 +116,14 @@ impl Line {
 
     /// Whether a part of its path is this name.
     pub(super) fn names(&self, key: &str) -> bool {
-        self.request.path.split('/').any(|part| part == key)
+        self.request.0.path.split('/').any(|part| part == key)
     }
 
-    /// Whether something went wrong, as it says.
+    /// Whether Vault, or the engine, says that it would not.
     fn failed(&self) -> bool {
-        self.error.as_ref().is_some_and(|error| !error.is_empty()) || self.is_error()
-    }
-
-    /// Whether the answer is what an engine answers with when it will not: an error, and nothing beside it.
-    fn is_error(&self) -> bool {
-        let response = self.response.as_ref().filter(|r| r.wrap_info.as_ref().is_none_or(Value::is_null));
-        let data = response.and_then(|r| r.data.as_ref()?.as_object());
-        data.is_some_and(|data| data.len() == 1 && data.get("error").is_some_and(Value::is_string))
+        let response = self.response.as_ref().filter(|r| !r.0.is_wrapped());
+        self.error.as_ref().is_some_and(|error| !error.is_empty())
+            || response.and_then(|r| r.0.data.as_ref()).is_some_and(Value::is_error)
     }
 
     /// What it says came of the request.
@@ -136,34 +137,22 @@ impl Line {
                 let signed = answer.signatures.is_some_and(|count| count > 0);
                 Ok(if self.failed() && !signed { Outcome::Refused } else { Outcome::Answered(answer) })
             }
-            other => {
-                let kind = artifact::digest::shortened(other);
-                Err(format!("type {kind:?}: an audit log has requests and responses"))
-            }
+            other => Err(format!("type {:?}: an audit log has requests and responses", shortened(other))),
         }
     }
 
     fn answer(&self) -> Answer {
-        let response = self.response.as_ref();
-        let data = response.and_then(|r| r.data.as_ref());
-        let single = data.filter(|d| is_signature(d));
-        let batch = data.and_then(|d| d.get("batch_results")).and_then(Value::as_array);
-        let wrapped = response.is_some_and(|r| r.wrap_info.as_ref().is_some_and(|w| !w.is_null()));
-        let signed: Vec<&Value> =
-            single.into_iter().chain(batch.into_iter().flatten()).filter(|r| is_signature(r)).collect();
-        let seen = !wrapped && (single.is_some() || batch.is_some());
-        let asked = version(self.request.data.as_ref());
-        let versions = signed.iter().map(|result| version(Some(result)).or(asked)).collect();
-        Answer { signatures: seen.then_some(signed.len() as u64), versions }
+        let response = self.response.as_ref().map(|response| &response.0);
+        let asked = self.request.0.data.as_ref().and_then(Value::version);
+        let seen = response.filter(|r| !r.is_wrapped()).and_then(|r| r.data.as_ref()?.signatures());
+        let versions = seen.iter().flatten().map(|version| version.or(asked)).collect();
+        Answer { signatures: seen.map(|signed| signed.len() as u64), versions }
     }
 }
 
-/// Whether a result holds a signature. It stands there hashed.
-fn is_signature(result: &Value) -> bool {
-    result.get("signature").is_some_and(Value::is_string)
-}
-
-/// A version of a key: Vault counts them from 1, and 0 stands for the latest.
-fn version(of: Option<&Value>) -> Option<u64> {
-    of?.get("key_version")?.as_u64().filter(|version| *version > 0)
+impl Answered {
+    /// Whether the answer was put aside in Vault, for whoever has the token to it.
+    fn is_wrapped(&self) -> bool {
+        self.wrap_info.as_ref().is_some_and(|info| *info != Value::Null)
+    }
 }

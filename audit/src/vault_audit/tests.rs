@@ -222,6 +222,54 @@ fn a_line_without_end_is_read_no_further_than_a_line_may_be_long() {
     }
     let mut endless = Endless(0);
     let error = AuditLog::of(Place::new(None, "transit", "k")).read("f", io::BufReader::new(&mut endless)).unwrap_err();
-    assert!(error.to_string().contains("more than 32 MiB"), "{error}");
+    assert!(error.to_string().contains("more than 64 MiB"), "{error}");
     assert!(endless.0 < 2 * LINE as u64, "{}", endless.0);
+}
+
+#[test]
+fn a_body_that_anyone_may_send_makes_no_line_unreadable() {
+    // As a real server wrote them for a request with a bad token.
+    let deep = |open: &str, close: &str| format!("{{\"a\":{}1{}}}", open.repeat(100_000), close.repeat(100_000));
+    for body in [
+        deep("[", "]"),
+        deep("{\"a\":", "}"),
+        deep("[", "]").replace("\"a\"", "\"exportable\""),
+        deep("[", "]").replace("\"a\"", "\"batch_results\""),
+        r#"{"key_version":[],"exportable":{"a":{}},"batch_results":{"signature":-1},"signature":[[]]}"#.to_owned(),
+        r#"{"key_version":-1,"a":123456789012345678901234567890,"b":1e308,"\u0000":null}"#.to_owned(),
+        r#"{"batch_results":[1,null,"x",[],{"signature":7},{"signature":{}}]}"#.to_owned(),
+        r#"{"a":1,"a":2}"#.to_owned(),
+    ] {
+        let asked = plain("request", "1", SIGN).replace(r#"{"input":"hmac-sha256:00","key_version":1}"#, &body);
+        assert!(asked.contains(&body), "{asked}");
+        assert_eq!(acts(&asked), [Act::Sign]);
+        let reply = r#"{"key_version":1,"signature":"hmac-sha256:00"}"#;
+        let answered = plain("response", "1", SIGN).replace(reply, &body);
+        assert!(answered.contains(&body), "{answered}");
+        // Nothing of it is a signature, and nothing of it says that there is none.
+        let [Request { outcome: Outcome::Answered(answer), .. }] = &requests(&answered)[..] else {
+            panic!("{answered:.300}")
+        };
+        assert_eq!(answer.signatures, None, "{answered:.300}");
+    }
+}
+
+#[test]
+fn a_field_that_matters_stands_once_and_a_header_counts_in_every_spelling() {
+    let asked = plain("request", "1", SIGN);
+    for (one, two) in [
+        (r#""key_version":1"#, r#""key_version":1,"key_version":1"#),
+        (r#""path":"#, r#""path":"sys/health","path":"#),
+        (r#""type":"request""#, r#""type":"response","type":"request""#),
+    ] {
+        let error = read(&asked.replacen(one, two, 1)).unwrap_err().to_string();
+        assert!(error.contains("duplicate field"), "{error}");
+    }
+    let header = r#""x-countersign-attempt":["a"]"#;
+    for twice in
+        [r#""x-countersign-attempt":["a","b"]"#, r#""x-countersign-attempt":["a"],"X-Countersign-Attempt":["b"]"#]
+    {
+        let found = requests(&asked.replacen(header, twice, 1));
+        assert_eq!(found[0].attempts, ["a", "b"]);
+    }
 }
