@@ -39,12 +39,12 @@ pub struct Reconcile {
 
 /// What stands below the command's help.
 pub const HELP: &str = "\
-Vault writes down each request that it answers; the signer records each attempt before it asks, and sends its id in the\n\
+Vault writes down each request that it answers; the signer records each attempt before it asks, and sends its id in the \
 header X-Countersign-Attempt, which Vault must keep as it is:\n\n  \
 bao write sys/config/auditing/request-headers/x-countersign-attempt hmac=false\n\n\
-Every signature in Vault's log must belong to exactly one recorded attempt, and be as many as are recorded for it. An attempt\n\
-without a recorded signature may have at most one request: its answer was lost. Only the time from a file's first line to its\n\
-last is covered; what lies outside is counted, and not checked. A file that still grows ends in the middle of a line sooner or\n\
+Every signature in Vault's log must belong to exactly one recorded attempt, and be as many as are recorded for it. An attempt \
+without a recorded signature may have at most one request: its answer was lost. Only the time from a file's first line to its \
+last is covered; what lies outside is counted, and not checked. A file that still grows ends in the middle of a line sooner or \
 later: give those that were rotated, or a copy.\n\n\
 Exit status: 0 both say the same; 1 a file is no audit log, is cut short, or covers nothing; 4 they differ, a person must look.\n\
 It reads, and records nothing.";
