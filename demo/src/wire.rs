@@ -160,3 +160,46 @@ fn ask(registry: &str, request: &[u8]) -> io::Result<Vec<u8>> {
         Err(_) | Ok(_) => Ok(answer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers each connection with how many bytes came over it.
+    fn counting() -> String {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut all = Vec::new();
+                stream.read_to_end(&mut all).unwrap();
+                stream.write_all(format!("{:04}", all.len()).as_bytes()).unwrap();
+            }
+        });
+        host
+    }
+
+    #[test]
+    fn harm_is_done_to_the_requests_it_was_told_of() {
+        let line = Line::to(&counting()).unwrap();
+        let send = || {
+            let mut wire = TcpStream::connect(line.host()).unwrap();
+            wire.write_all(b"PUT / HTTP/1.1\r\nContent-Length: 10\r\n\r\n0123456789").unwrap();
+            let mut answer = String::new();
+            let _ = wire.read_to_string(&mut answer);
+            answer
+        };
+        let whole = send();
+        assert_eq!(whole.len(), 4);
+        for (harm, answer) in
+            [(Harm::Before, ""), (Harm::Within, ""), (Harm::After, ""), (Harm::Answer, &whole[..2]), (Harm::Twice, &whole)]
+        {
+            line.harm(harm, 1, 1);
+            assert_eq!([send(), send(), send()], [whole.as_str(), answer, whole.as_str()], "{harm:?}");
+            assert_eq!(line.requests(), 3);
+        }
+        line.harm(Harm::Before, 0, usize::MAX);
+        assert_eq!([send(), send()], ["", ""]);
+    }
+}

@@ -31,5 +31,6 @@ pub use hosts::{Host, Hosts, HostsError, Login};
 pub use image::{IMAGE_LIMIT, Pulled};
 pub use manifest::Pushed;
 pub use patience::Patience;
+pub use referrers::Listing;
 pub use upload::Sent;
 pub use witness::{Added, Prefix, Witness};

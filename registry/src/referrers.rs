@@ -17,12 +17,38 @@ use crate::transport::{Request, body, expect};
 /// How often a fallback tag is written before another writer is blamed.
 const TRIES: u32 = 5;
 
+/// What is attached to an image, and who keeps the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The list.
+    pub index: Index,
+    /// Whether it is the fallback tag's: then writers keep it, and its words are theirs.
+    pub by_tag: bool,
+}
+
+impl Listing {
+    /// Whether it lists this manifest, as it is to be listed. A registry that keeps the list itself may describe it in words of
+    /// its own.
+    pub fn lists(&self, referrer: &Descriptor) -> bool {
+        let named = |m: &&Descriptor| m.digest == referrer.digest;
+        self.index.manifests.iter().filter(named).any(|m| !self.by_tag || m == referrer)
+    }
+}
+
 impl Client {
     /// Everything that is attached to an image, to the last page.
     ///
     /// # Errors
     /// When the registry can't be asked, answers something else, or the list has no end within the limits.
     pub async fn referrers(&self, repository: &Repository, subject: &Digest) -> Result<Index, RegistryError> {
+        Ok(self.listing(repository, subject).await?.index)
+    }
+
+    /// The same, and who keeps the list.
+    ///
+    /// # Errors
+    /// As [`Client::referrers`].
+    pub async fn listing(&self, repository: &Repository, subject: &Digest) -> Result<Listing, RegistryError> {
         let tried = format!("listing referrers of {subject}");
         let endpoint = self.endpoint(repository, &tried)?;
         let path = format!("/v2/{}/referrers/{subject}", repository.path());
@@ -31,7 +57,7 @@ impl Client {
         for page in 0..PAGES {
             let answer = endpoint.send(self, &request).await?;
             if page == 0 && answer.status() == StatusCode::NOT_FOUND {
-                return self.fallback(repository, subject).await;
+                return Ok(Listing { index: self.fallback(repository, subject).await?, by_tag: true });
             }
             let answer = expect(&request, answer, 200).await?;
             let next = next(endpoint, &request, &answer)?;
@@ -42,7 +68,7 @@ impl Client {
                 _ if all.len() > ITEMS || read > BYTES => break,
                 Some(url) if !seen.insert(url.clone()) => return Err(request.error(Fault::Protocol(CIRCLE))),
                 Some(url) => request.url = url,
-                None => return Ok(Index::of(all)),
+                None => return Ok(Listing { index: Index::of(all), by_tag: false }),
             }
         }
         Err(request.error(Fault::Protocol("a list without end")))

@@ -7,7 +7,6 @@ use registry::Client;
 
 use super::Publication;
 use super::target::PREDICATE;
-use crate::bundle::MEDIA_TYPE;
 use crate::legacy;
 use crate::statements::SIMPLE_SIGNING;
 
@@ -51,9 +50,9 @@ impl Publication<'_> {
     }
 }
 
+/// By the annotation alone: some registries list another artifact type than a manifest has.
 fn has_bundle(listed: &Index, predicate_type: &str) -> bool {
-    let ours = |m: &&Descriptor| m.artifact_type.as_deref() == Some(MEDIA_TYPE);
-    listed.manifests.iter().filter(ours).any(|m| m.annotations.get(PREDICATE).is_some_and(|p| p == predicate_type))
+    listed.manifests.iter().any(|m| m.annotations.get(PREDICATE).is_some_and(|p| p == predicate_type))
 }
 
 /// Whether two layers hold statements of one type.

@@ -8,8 +8,8 @@ use artifact::failure::Failure;
 use artifact::json;
 use artifact::layout::LayoutError;
 use artifact::name::Repository;
-use artifact::oci::{self, Descriptor, Index, Manifest};
-use registry::{Client, RegistryError};
+use artifact::oci::{self, Descriptor, Manifest};
+use registry::{Client, Fault, Listing, RegistryError};
 use serde_json::json;
 
 use super::{Attached, Publication, ROUNDS, failed};
@@ -68,14 +68,24 @@ impl Target<'_> {
     /// Puts the image's manifest by its digest unless it is there, and reads it back.
     async fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
         let digest = &self.publication.terms.digest;
-        let name = digest.to_string();
-        if self.client.manifest(self.repository, &name).await.map_err(failed)?.is_some() {
+        if self.has_manifest(digest).await? {
             return Ok(());
         }
+        let name = digest.to_string();
         self.client.push_manifest(self.repository, &name, oci::MANIFEST, bytes).await.map_err(failed)?;
         match self.client.manifest(self.repository, &name).await.map_err(failed)? {
             Some(_) => Ok(()),
             None => Err(self.lost(digest)),
+        }
+    }
+
+    /// Whether a manifest is there by its digest. Some registries keep what they got of one that was cut on its way: that is
+    /// none, and is put again.
+    async fn has_manifest(&self, digest: &Digest) -> Result<bool, Failure> {
+        match self.client.manifest(self.repository, &digest.to_string()).await {
+            Ok(there) => Ok(there.is_some()),
+            Err(error) if matches!(error.fault(), Fault::Mismatch { .. }) => Ok(false),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -87,19 +97,16 @@ impl Target<'_> {
     /// fallback tag's index as well. What another writer of that index erased meanwhile is put there again.
     async fn attach(&self, subject_size: u64) -> Result<Vec<Digest>, Failure> {
         let mut ours = Vec::new();
+        self.client.push_bytes(self.repository, EMPTY).await.map_err(failed)?;
         for bundle in &self.publication.bundles {
-            for bytes in [EMPTY, &bundle.bytes] {
-                self.client.push_bytes(self.repository, bytes).await.map_err(failed)?;
-            }
+            self.client.push_bytes(self.repository, &bundle.bytes).await.map_err(failed)?;
             ours.push(self.referrer(bundle, subject_size)?);
         }
         for round in 0..=ROUNDS {
             let listed = self.referrers().await?;
             let mut missing = Vec::new();
             for referrer in &ours {
-                let name = referrer.listed.digest.to_string();
-                let there = lists(&listed, &referrer.listed.digest)
-                    && self.client.manifest(self.repository, &name).await.map_err(failed)?.is_some();
+                let there = listed.lists(&referrer.listed) && self.has_manifest(&referrer.listed.digest).await?;
                 missing.extend((!there).then_some(referrer));
             }
             match missing.first() {
@@ -137,8 +144,8 @@ impl Target<'_> {
         }
     }
 
-    async fn referrers(&self) -> Result<Index, Failure> {
-        self.client.referrers(self.repository, &self.publication.terms.digest).await.map_err(failed)
+    async fn referrers(&self) -> Result<Listing, Failure> {
+        self.client.listing(self.repository, &self.publication.terms.digest).await.map_err(failed)
     }
 
     fn annotations(&self, bundle: &Attached) -> BTreeMap<String, String> {
@@ -195,8 +202,4 @@ impl Target<'_> {
         );
         Err(Failure::later("legacy-tag-contended", text))
     }
-}
-
-fn lists(index: &Index, digest: &Digest) -> bool {
-    index.manifests.iter().any(|m| m.digest == *digest && m.artifact_type.as_deref() == Some(MEDIA_TYPE))
 }

@@ -65,7 +65,7 @@ fn peer() -> PathBuf {
 }
 
 /// Publishes, publishes again, and breaks a third publication at every fifth request.
-fn whole(kind: &str, referrers_api: bool) {
+fn whole(kind: &str) {
     let real = Real::start(kind);
     let fixture = Fixture { replicas: vec!["dr".into()], ..Fixture::new() };
     let first = fixture.publish_to(&real.host, &client(&real.host)).unwrap();
@@ -75,12 +75,13 @@ fn whole(kind: &str, referrers_api: bool) {
         local(wrong(&reader, &repository, &fixture.key.public()))
     };
     assert_eq!((look("app"), look("dr")), (Some(vec![]), Some(vec![])));
-    let tags = local(reader.tags(&format!("{}/app", real.host).parse().unwrap())).unwrap();
-    let fallback = format!("sha256-{}", fixture.terms().digest.hex());
-    assert_eq!(tags.iter().any(|t| t.as_str() == fallback), !referrers_api, "{tags:?}");
+    let listing = local(reader.listing(&format!("{}/app", real.host).parse().unwrap(), &fixture.terms().digest)).unwrap();
+    assert_eq!(listing.by_tag, kind != "ggcr", "{kind}");
     let line = Line::to(&real.host).unwrap();
     assert_eq!(fixture.publish_to(&line.host(), &client(&line.host())).unwrap(), first);
-    let (again, harms) = (line.requests(), Harm::ALL);
+    // go-containerregistry's takes half a manifest for a whole one, under a tag as well: nobody can make that good for readers.
+    let harms: Vec<Harm> = Harm::ALL.into_iter().filter(|h| kind != "ggcr" || *h != Harm::Within).collect();
+    let again = line.requests();
     for (case, number) in (0..2 * again).step_by(5).enumerate() {
         let fixture = Fixture { path: format!("p{case}"), replicas: vec![], ..fixture.again() };
         line.harm(harms[case % harms.len()], number, 1 + 1000 * (case % 2));
@@ -93,15 +94,15 @@ fn whole(kind: &str, referrers_api: bool) {
 
 #[test]
 fn debians_docker_registry_gets_whole_releases() {
-    whole("docker-registry", false);
+    whole("docker-registry");
 }
 
 #[test]
 fn distribution_3_gets_whole_releases() {
-    whole("distribution", false);
+    whole("distribution");
 }
 
 #[test]
 fn a_real_registry_with_the_referrers_api_gets_whole_releases() {
-    whole("ggcr", true);
+    whole("ggcr");
 }
