@@ -96,35 +96,32 @@ impl Plan {
     }
 }
 
-/// Carries the requests of one connection, each over a connection of its own.
+/// Carries one request, and ends its connection: both sides are told so.
 fn carry(mut here: TcpStream, registry: &str, plan: &Mutex<Plan>) -> io::Result<()> {
     here.set_nodelay(true)?;
     let mut wire = BufReader::new(here.try_clone()?);
-    while let Some((head, body)) = request(&mut wire)? {
-        let harm = lock(plan).next();
-        let whole = [head.as_slice(), &body].concat();
-        let answer = match harm {
-            Some(Harm::Before) => return Ok(()),
-            Some(Harm::Within) => {
-                ask(registry, &whole[..head.len().max(4) - 4 + (body.len() + 4) / 2])?;
-                return Ok(());
-            }
-            Some(Harm::After) => return ask(registry, &whole).map(drop),
-            Some(Harm::Answer) => {
-                let answer = ask(registry, &whole)?;
-                return here.write_all(&answer[..answer.len() / 2]);
-            }
-            Some(Harm::Twice) => {
-                ask(registry, &whole)?;
-                ask(registry, &whole)?
-            }
-            None => ask(registry, &whole)?,
-        };
-        here.write_all(&answer)?;
-        // The registry was told that this is the last request.
-        return here.shutdown(Shutdown::Both);
-    }
-    Ok(())
+    let Some((head, body)) = request(&mut wire)? else { return Ok(()) };
+    let harm = lock(plan).next();
+    let whole = [head.as_slice(), &body].concat();
+    let answer = match harm {
+        Some(Harm::Before) => return Ok(()),
+        Some(Harm::Within) => {
+            ask(registry, &whole[..head.len().max(4) - 4 + (body.len() + 4) / 2])?;
+            return Ok(());
+        }
+        Some(Harm::After) => return ask(registry, &whole).map(drop),
+        Some(Harm::Answer) => {
+            let answer = ask(registry, &whole)?;
+            return here.write_all(&answer[..answer.len() / 2]);
+        }
+        Some(Harm::Twice) => {
+            ask(registry, &whole)?;
+            ask(registry, &whole)?
+        }
+        None => ask(registry, &whole)?,
+    };
+    here.write_all(&answer)?;
+    here.shutdown(Shutdown::Both)
 }
 
 /// One request: its head, which says that the connection ends with it, and its body.
@@ -155,10 +152,12 @@ fn ask(registry: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     there.write_all(request)?;
     there.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
-    match there.read_to_end(&mut answer) {
-        // What was cut in the middle may be answered with a reset.
-        Err(_) | Ok(_) => Ok(answer),
+    // What was cut in the middle may be answered with a reset.
+    let _ = there.read_to_end(&mut answer);
+    if let Some(end) = answer.windows(2).position(|w| w == b"\r\n") {
+        answer.splice(end..end, *b"\r\nConnection: close");
     }
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -192,9 +191,13 @@ mod tests {
         };
         let whole = send();
         assert_eq!(whole.len(), 4);
-        for (harm, answer) in
-            [(Harm::Before, ""), (Harm::Within, ""), (Harm::After, ""), (Harm::Answer, &whole[..2]), (Harm::Twice, &whole)]
-        {
+        for (harm, answer) in [
+            (Harm::Before, ""),
+            (Harm::Within, ""),
+            (Harm::After, ""),
+            (Harm::Answer, &whole[..2]),
+            (Harm::Twice, &whole),
+        ] {
             line.harm(harm, 1, 1);
             assert_eq!([send(), send(), send()], [whole.as_str(), answer, whole.as_str()], "{harm:?}");
             assert_eq!(line.requests(), 3);

@@ -75,7 +75,8 @@ fn whole(kind: &str) {
         local(wrong(&reader, &repository, &fixture.key.public()))
     };
     assert_eq!((look("app"), look("dr")), (Some(vec![]), Some(vec![])));
-    let listing = local(reader.listing(&format!("{}/app", real.host).parse().unwrap(), &fixture.terms().digest)).unwrap();
+    let listing =
+        local(reader.listing(&format!("{}/app", real.host).parse().unwrap(), &fixture.terms().digest)).unwrap();
     assert_eq!(listing.by_tag, kind != "ggcr", "{kind}");
     let line = Line::to(&real.host).unwrap();
     assert_eq!(fixture.publish_to(&line.host(), &client(&line.host())).unwrap(), first);
