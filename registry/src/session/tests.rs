@@ -83,7 +83,7 @@ fn chunks_are_as_large_as_the_registry_asks_and_it_may_take_a_part_of_one() {
 #[test]
 fn an_upload_that_gets_no_further_ends() {
     let (begun, none) = (at(202, "a", 0), at(202, "a", 0).replacen("\r\n", "\r\nrange: 0-0\r\n", 1));
-    let asked = at(204, "a", 1).replace("0-0", "0-0");
+    let asked = at(204, "a", 1);
     let round = [none.as_str(), asked.as_str()];
     let answers = [&[MISSING, begun.as_str()][..], &round.repeat(40)].concat();
     let (sent, lines) = push(&answers);
