@@ -1,5 +1,6 @@
 //! A real OpenBao, as the signer has it: what the tests of it stand on.
 
+mod both;
 mod core;
 mod logins;
 mod signs;

@@ -6,6 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::trouble::{During as _, Trouble};
 
+/// An address on loopback that nobody listens at now.
+///
+/// # Errors
+/// When there is none.
+pub fn free() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}
+
 /// What happens to a request on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Harm {

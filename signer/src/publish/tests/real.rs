@@ -1,7 +1,7 @@
 //! Whole publications to other people's registries: distribution 2.8 and 3 without the referrers API, go-containerregistry's
 //! with it.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ struct Real {
 impl Real {
     fn start(kind: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let host = demo::wire::free().unwrap().to_string();
         let store = folder.path().join("store");
         std::fs::create_dir(&store).unwrap();
         let mut command = match kind {
