@@ -17,15 +17,19 @@ use crate::scene::Scene;
 
 /// A perimeter in which two people are asked: ann, who has two keys, and ben. Carol's time is over, dan signs commits, and
 /// eve is on no line.
-struct Office {
-    scene: Scene,
+pub(crate) struct Office {
+    pub(crate) scene: Scene,
     folder: PathBuf,
     keys: PathBuf,
 }
 
 impl Office {
     fn new() -> Self {
-        let mut scene = Scene::new();
+        Self::of(Scene::new())
+    }
+
+    /// In this perimeter.
+    pub(crate) fn of(mut scene: Scene) -> Self {
         let above = scene.world.perimeter.state().parent().unwrap().to_owned();
         let (folder, keys) = (above.join("orders"), above.join("people"));
         for made in [&folder, &keys] {

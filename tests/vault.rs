@@ -3,6 +3,7 @@
 mod both;
 mod core;
 mod logins;
+mod rotation;
 mod signs;
 
 use std::fs;

@@ -26,7 +26,7 @@ impl Office {
     }
 
     /// An order to rotate to a version, signed by ann and ben.
-    fn rotate(&self, name: &str, version: u64) {
+    pub(crate) fn rotate(&self, name: &str, version: u64) {
         let (key, number) = (self.key(version), version.to_string());
         let statement = self.order(name, &["rotate", key.to_str().unwrap(), "--key-version", &number]);
         self.sign(&statement, &["ann", "ben"]);

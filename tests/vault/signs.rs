@@ -45,7 +45,7 @@ fn readable(path: &Path) -> PathBuf {
 pub(super) struct Vaulted {
     pub(super) scene: Scene,
     pub(super) vault: Vault,
-    _folder: tempfile::TempDir,
+    pub(super) _folder: tempfile::TempDir,
 }
 
 impl Vaulted {
