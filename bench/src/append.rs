@@ -80,7 +80,7 @@ pub fn measure(rounds: usize, length: Duration) -> Result<(), Trouble> {
 }
 
 /// The folder of a peer's programs.
-fn peer(name: &str) -> Result<PathBuf, Trouble> {
+pub fn peer(name: &str) -> Result<PathBuf, Trouble> {
     let get = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/get");
     Ok(PathBuf::from(run(Command::new(get).arg(name))?.stdout.trim()))
 }

@@ -5,6 +5,7 @@ mod append;
 mod footprint;
 mod measure;
 mod packing;
+mod promotion;
 mod reading;
 mod sandbox;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use demo::trouble::Trouble;
 
-/// Measures packing, the log, the sandbox, and what rooms and binaries weigh. Needs root, Go, and buildah, umoci, pigz, tar and
+/// Measures packing, the log, promotion, the sandbox, and what rooms and binaries weigh. Needs root, Go, and buildah, umoci, pigz, tar and
 /// time.
 #[derive(Debug, Parser)]
 #[command(name = "countersign-bench", version, max_term_width = 110)]
@@ -34,6 +35,8 @@ enum What {
     Packing,
     /// The log: durable appends against Tessera, and reading a log of a million entries.
     Log,
+    /// A promotion after its build against a shell of skopeo and cosign, with the same key in Vault.
+    Promotion,
     /// One start of the sandbox against the bare runtime.
     Sandbox,
     /// Memory of idle rooms, and sizes of binaries.
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         None => all(cli.rounds),
         Some(What::Packing) => packing::measure(cli.rounds),
         Some(What::Log) => log(cli.rounds),
+        Some(What::Promotion) => promotion::measure(cli.rounds),
         Some(What::Sandbox) => sandbox::measure(cli.rounds),
         Some(What::Footprint) => footprint::measure(),
         Some(What::Pack { tar, work, threads }) => packing::pack(&tar, &work, threads),
@@ -73,6 +77,7 @@ fn all(rounds: usize) -> Result<(), Trouble> {
     packing::measure(rounds)?;
     log(rounds)?;
     footprint::measure()?;
+    promotion::measure(rounds)?;
     // Last: it leaves this process without a network.
     sandbox::measure(rounds)
 }

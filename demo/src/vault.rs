@@ -6,6 +6,7 @@ pub mod proxy;
 mod server;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -14,6 +15,7 @@ use artifact::{Digest, durable};
 use serde_json::{Value, json};
 
 use crate::command::{ran, run};
+use crate::perimeter::Kept;
 use crate::trouble::{During as _, Trouble};
 
 /// The transit engine's signing key.
@@ -171,6 +173,32 @@ impl Vault {
         Ok((id, file))
     }
 
+    /// What a signer is configured with to have its key (`vault-transit`, `vault-kv`) and its memory here, by an AppRole of
+    /// this name, whose policy has that name as well and may be still to come.
+    ///
+    /// # Errors
+    /// As [`Vault::approle`].
+    pub fn kept(&self, key: &'static str, role: &str) -> Result<Kept, Trouble> {
+        let (id, file) = self.approle(role, role)?;
+        // The signer's own uid reads it.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).during(file.display())?;
+        let login = by_approle(&id, &file);
+        Ok(Kept { key, vault: self.table(key, &login), files: vec![self.ca(), file] })
+    }
+
+    /// `[vault]` of `signer.toml`, with this login.
+    pub fn table(&self, key: &str, login: &str) -> String {
+        let transit = match key {
+            "vault-transit" => format!("[vault.transit]\nkey = \"{KEY}\"\nversion = 1\n"),
+            _ => String::new(),
+        };
+        format!(
+            "[vault]\naddress = \"{}\"\nca = {:?}\nwait_seconds = 2\n{transit}[vault.kv]\npath = \"countersign\"\n{login}",
+            self.address(),
+            self.ca()
+        )
+    }
+
     /// Makes a new version of [`KEY`], and says which.
     ///
     /// # Errors
@@ -235,6 +263,11 @@ impl Drop for Vault {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// `[vault.login]` by AppRole.
+pub fn by_approle(role_id: &str, file: &Path) -> String {
+    format!("[vault.login.approle]\nrole_id = \"{role_id}\"\nsecret_id_file = {file:?}\n")
 }
 
 /// What the client printed, which is nothing when the server answered nothing.

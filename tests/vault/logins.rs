@@ -5,9 +5,10 @@ use std::io::{Read as _, Write as _};
 
 use base64ct::Encoding as _;
 use demo::command::run;
+use demo::vault::by_approle;
 use serde_json::{Value, json};
 
-use super::signs::{ROLE, Vaulted, approle};
+use super::signs::{ROLE, Vaulted};
 
 #[test]
 fn every_way_to_log_in_ends_with_a_release() {
@@ -25,7 +26,7 @@ fn every_way_to_log_in_ends_with_a_release() {
 
     // A secret id in a wrapping token, which is good for one job.
     let file = wrap(&vaulted, &format!("auth/approle/role/{ROLE}/secret-id"), "wrapped");
-    let login = format!("{}wrapped_for = \"{ROLE}\"\n", approle(&role, &file));
+    let login = format!("{}wrapped_for = \"{ROLE}\"\n", by_approle(&role, &file));
     vaulted.login(&login, &[&file]);
     vaulted.scene.green("wrapped");
     vaulted.scene.once(0);
@@ -34,7 +35,7 @@ fn every_way_to_log_in_ends_with_a_release() {
     // One that somebody put there, of another role.
     vaulted.vault.approle("other", ROLE).unwrap();
     let file = wrap(&vaulted, "auth/approle/role/other/secret-id", "foreign");
-    vaulted.login(&format!("{}wrapped_for = \"{ROLE}\"\n", approle(&role, &file)), &[&file]);
+    vaulted.login(&format!("{}wrapped_for = \"{ROLE}\"\n", by_approle(&role, &file)), &[&file]);
     vaulted.said(3, &["wrapping-token-foreign", "auth/approle/role/other/secret-id"]);
 
     // A certificate.

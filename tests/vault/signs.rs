@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use demo::Vault;
 use demo::command::run;
-use demo::perimeter::Kept;
 use demo::vault::{HEADER, KEY};
 use serde_json::{Value, json};
 
@@ -16,24 +15,6 @@ use crate::scene::Scene;
 
 /// The role's policy, and the role.
 pub(super) const ROLE: &str = "countersign-signer";
-
-/// `[vault.login]` by AppRole.
-pub(super) fn approle(role_id: &str, file: &Path) -> String {
-    format!("[vault.login.approle]\nrole_id = \"{role_id}\"\nsecret_id_file = {file:?}\n")
-}
-
-/// `[vault]`, with this login.
-fn table(vault: &Vault, key: &str, login: &str) -> String {
-    let transit = match key {
-        "vault-transit" => format!("[vault.transit]\nkey = \"{KEY}\"\nversion = 1\n"),
-        _ => String::new(),
-    };
-    format!(
-        "[vault]\naddress = \"{}\"\nca = {:?}\nwait_seconds = 2\n{transit}[vault.kv]\npath = \"countersign\"\n{login}",
-        vault.address(),
-        vault.ca()
-    )
-}
 
 /// What lies in a file that the signer's own uid reads.
 fn readable(path: &Path) -> PathBuf {
@@ -54,10 +35,7 @@ impl Vaulted {
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let vault = Vault::start(folder.path()).unwrap();
         let mut scene = Scene::unpinned();
-        // A role may name a policy that is still to come.
-        let (id, file) = vault.approle(ROLE, ROLE).unwrap();
-        let files = vec![vault.ca(), readable(&file)];
-        scene.world.settings.kept = Kept { key, vault: table(&vault, key, &approle(&id, &file)), files };
+        scene.world.settings.kept = vault.kept(key, ROLE).unwrap();
         scene.world.configure().unwrap();
         let vaulted = Self { scene, vault, _folder: folder };
         vaulted.vault.policy(ROLE, &vaulted.policy()).unwrap();
@@ -78,7 +56,7 @@ impl Vaulted {
     /// Configures another login.
     pub(super) fn login(&mut self, login: &str, files: &[&Path]) {
         let kept = &mut self.scene.world.settings.kept;
-        kept.vault = table(&self.vault, kept.key, login);
+        kept.vault = self.vault.table(kept.key, login);
         kept.files = files.iter().map(|file| readable(file)).chain([self.vault.ca()]).collect();
         self.scene.world.configure().unwrap();
     }
