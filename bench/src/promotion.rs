@@ -50,6 +50,7 @@ pub fn measure(rounds: usize) -> Result<(), Trouble> {
     let shell = Shell::new(folder.path(), &vault)?;
     let steps = ["cp blob \"$OUT/blob\""];
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut released_before = artifact::Digest::of(b"");
     for number in 0..rounds {
         let mut content = vec![0; SIZE];
         getrandom::fill(&mut content).map_err(Trouble::wrong)?;
@@ -65,6 +66,11 @@ pub fn measure(rounds: usize) -> Result<(), Trouble> {
         }
         vault.unseal()?;
         ours.push(time(&world.perimeter.command(&["once"]))?.0);
+        let released = world.production.tags("prod/app").get("latest").copied();
+        if released != Some(candidate.image.digest) || candidate.image.digest == released_before {
+            return Err(Trouble::wrong(format!("production names {released:?} after round {number}")));
+        }
+        released_before = candidate.image.digest;
         theirs
             .push(time(&shell.command(&line, candidate.layout.root(), &candidate.image.digest.to_string(), number))?.0);
     }
