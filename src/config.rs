@@ -19,6 +19,9 @@ pub struct Config {
     /// Whether anything waits for the log's witnesses.
     #[serde(default)]
     pub witnesses: Witnesses,
+    /// How many releases are signed again in one pass, once people ordered it: each takes the registry and the log's time.
+    #[serde(default = "resign_per_pass")]
+    pub resign_per_pass: usize,
     /// Folders and files outside, that a room may see, read-only.
     #[serde(default)]
     pub expose: Expose,
@@ -37,6 +40,13 @@ pub enum Witnesses {
 
 /// Twice the builder's own default limit for a run, and half of that again.
 pub const ANSWER_SECONDS: u64 = 90 * 60;
+
+/// Enough for a house that releases now and then, and a pause for everybody else at the registry.
+pub const RESIGN_PER_PASS: usize = 50;
+
+fn resign_per_pass() -> usize {
+    RESIGN_PER_PASS
+}
 
 fn answer_seconds() -> u64 {
     ANSWER_SECONDS
@@ -106,6 +116,9 @@ impl Config {
         }
         if !(1..=7 * 24 * 3600).contains(&config.answer_seconds) {
             return Err(fault("answer_seconds must be 1 to 604800".to_owned()));
+        }
+        if !(1..=10_000).contains(&config.resign_per_pass) {
+            return Err(fault("resign_per_pass must be 1 to 10000".to_owned()));
         }
         if let Some(wrong) = config.expose.intake.iter().chain(&config.expose.signer).find(|p| !p.is_absolute()) {
             return Err(fault(format!("expose: {} is not absolute", wrong.display())));

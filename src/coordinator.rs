@@ -37,13 +37,14 @@ pub fn coordinate() -> Status {
         Err(e) => return Status::say(Status::Unavailable, &format!("coordinator: {e}")),
     };
     let EnteredCoordinator { control, config, state, trial, args, .. } = entered;
-    let (patience, witnesses) = match settings(&config) {
+    let (patience, witnesses, resign_per_pass) = match settings(&config) {
         Ok(settings) => settings,
         Err(failure) => return Status::of(&failure),
     };
     let (hellos, timeline) = (RefCell::default(), Timeline::start());
     let witnesses_required = witnesses == Witnesses::Required;
-    let house = House { control, config, state, trial, patience, witnesses_required, hellos, timeline };
+    let house =
+        House { control, config, state, trial, patience, witnesses_required, resign_per_pass, hellos, timeline };
     if trial {
         house.timeline.line("launcher", "started by an ordinary user: everything that is signed says trial");
     }
@@ -63,12 +64,12 @@ pub fn coordinate() -> Status {
 }
 
 /// How long a room may take, and what waits for witnesses. `countersign build` works without a configuration.
-fn settings(config: &Path) -> Result<(Duration, Witnesses), Failure> {
+fn settings(config: &Path) -> Result<(Duration, Witnesses, usize), Failure> {
     if !config.join("countersign.toml").exists() {
-        return Ok((Duration::from_secs(config::ANSWER_SECONDS), Witnesses::Asked));
+        return Ok((Duration::from_secs(config::ANSWER_SECONDS), Witnesses::Asked, config::RESIGN_PER_PASS));
     }
     let config = Config::load(config).map_err(|e| usage(e.to_string()))?;
-    Ok((Duration::from_secs(config.answer_seconds), config.witnesses))
+    Ok((Duration::from_secs(config.answer_seconds), config.witnesses, config.resign_per_pass))
 }
 
 /// One line of `once --json`.

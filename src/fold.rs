@@ -4,6 +4,7 @@
 //! for counts only with it (`sound.rs`); the rest is void, and changes nothing.
 
 mod people;
+mod resigning;
 mod rotation;
 mod sound;
 
@@ -18,6 +19,7 @@ use audit::reader::{Content, Entry};
 use audit::released::Vouched;
 
 pub use people::People;
+use resigning::Again;
 use rotation::Rotations;
 
 /// The most entries under one permit: attempts, four signatures, three leaves, three bundles, each made again a few times.
@@ -87,6 +89,8 @@ pub struct Promotion {
     pub refusal: Option<Refusal>,
     /// What was published.
     pub release: Option<Release>,
+    /// Its entry, what it was signed with, and what became of signing it again.
+    pub again: Again,
 }
 
 impl Promotion {
@@ -286,6 +290,7 @@ impl Promotion {
             failures: 0,
             refusal: None,
             release: None,
+            again: Again::default(),
         }
     }
 
@@ -309,12 +314,16 @@ impl Promotion {
                 self.attempts.clear();
                 self.signed = false;
             }
+            Body::Attempt(attempt) if self.release.is_some() => {
+                self.again.begin(attempt);
+                return self.keep(entry);
+            }
             Body::Attempt(attempt) => {
                 self.attempts.push(attempt);
                 return self.keep(entry);
             }
             Body::Signature(_) => {
-                self.signed = true;
+                self.signed |= self.release.is_none();
                 return self.keep(entry);
             }
             Body::Bundle(_) => return self.keep(entry),
@@ -322,7 +331,9 @@ impl Promotion {
                 self.refusal = Some(refusal);
                 self.let_go();
             }
+            Body::Resigning(_) => self.again.end(entry.index),
             Body::Release(release) => {
+                self.again.released(entry.index, &self.under_permit);
                 self.release = Some(release);
                 self.let_go();
             }
@@ -340,11 +351,12 @@ impl Promotion {
             Content::Rekor(leaf) => leaf.as_bytes().len(),
             Content::Forgotten(_) => 0,
         };
-        let kept: usize = self.under_permit.iter().map(size).sum();
-        if self.under_permit.len() >= KEPT || kept + size(&entry) > KEPT_BYTES {
+        let list = if self.release.is_some() { &mut self.again.entries } else { &mut self.under_permit };
+        let kept: usize = list.iter().map(size).sum();
+        if list.len() >= KEPT || kept + size(&entry) > KEPT_BYTES {
             return Some("more than a release has under one permit");
         }
-        self.under_permit.push(entry);
+        list.push(entry);
         None
     }
 

@@ -139,6 +139,8 @@ pub struct House {
     pub hellos: RefCell<BTreeMap<String, serde_json::Value>>,
     /// Whether the operator wants nothing signed before the log's witnesses have seen it.
     pub witnesses_required: bool,
+    /// How many releases are signed again in one pass.
+    pub resign_per_pass: usize,
     /// What a person reads meanwhile.
     pub timeline: Timeline,
 }

@@ -12,7 +12,7 @@ use audit::entry::{Body, PromotionId, Reason, Refusal};
 use audit::keys::HouseKeys;
 use audit::leaf::{RekorLeaf, Salt};
 use audit::prover::Prover;
-use audit::reader::{Content, Entry, Log};
+use audit::reader::{self, Content, Entry, Log};
 use audit::recorded::{LastSeen, Proven};
 use hardening::menu::Room;
 
@@ -155,6 +155,15 @@ impl Ledger {
         }
         bodies.iter().try_for_each(|body| self.believed(body))?;
         self.append(bodies.into_iter().map(Submission::Body).collect(), self.seen.size()).map(drop)
+    }
+
+    /// One entry that is there, read again.
+    ///
+    /// # Errors
+    /// It is not what was recorded.
+    pub fn entry(&self, index: u64) -> Result<Entry, Failure> {
+        let content = reader::entry(&self.folder, self.seen.size(), index)?;
+        Ok(Entry { index, content })
     }
 
     /// Proofs of entries that are there already, under the current checkpoint.

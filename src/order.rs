@@ -48,6 +48,15 @@ pub enum Ordered {
         #[command(flatten)]
         terms: Terms,
     },
+    /// Sign every current release again that was signed with an earlier image key: the same statements, with the key of today.
+    ///
+    /// So many a pass as countersign.toml says (resign_per_pass); what is there stays, and a revoked image is left out.
+    #[command(after_help = HOW)]
+    Resign {
+        /// Why, until when, where to.
+        #[command(flatten)]
+        terms: Terms,
+    },
     /// Sign images with another version of the image key from now on. What the key of today signed stays good.
     ///
     /// The signer asks its own list of people too (signer-rules.toml, [orders]), and looks whether that version is this key.
@@ -117,6 +126,9 @@ pub fn write(places: &Places, ordered: &Ordered) -> Result<(), Failure> {
             (Action::Forget { indexes }, terms)
         }
         Ordered::Revoke { digest, terms } => (Action::Revoke { digest: *digest }, terms),
+        Ordered::Resign { terms } => {
+            (Action::Resign { key: keys::pinned(&places.config)?.image.current().id() }, terms)
+        }
         Ordered::Rotate { key, key_version, terms } => {
             let before = keys::pinned(&places.config)?.image.current().id();
             (Action::Rotate { before, key: public_key(key)?, version: *key_version }, terms)

@@ -12,7 +12,7 @@ use policy::order::{Action, OrderError};
 
 use crate::house::{House, Pass};
 use crate::ledger::Ledger;
-use crate::stage::rotate;
+use crate::stage::{resign, rotate};
 use crate::status::Status;
 
 /// Carries out what was taken up, and takes up what lies in the folder. An order that does not count is said, and stops
@@ -23,7 +23,8 @@ use crate::status::Status;
 pub fn carry_out(pass: &Pass<'_>, ledger: &mut Ledger) -> Result<Status, Failure> {
     finish(pass.house, ledger)?;
     if pass.rules.orders().is_none() {
-        return rotate::pinned(ledger).map(|()| Status::Done);
+        rotate::pinned(ledger)?;
+        return resign::sweep(pass.house, ledger);
     }
     let (orders, unusable) = match pull(pass.house) {
         Ok(pulled) => pulled,
@@ -43,7 +44,8 @@ pub fn carry_out(pass: &Pass<'_>, ledger: &mut Ledger) -> Result<Status, Failure
             Err((code, why)) => pass.house.timeline.line("order", &format!("{code}: {}: {why}", order.name)),
         }
     }
-    rotate::pinned(ledger).map(|()| Status::Done)
+    rotate::pinned(ledger)?;
+    resign::sweep(pass.house, ledger)
 }
 
 /// The entry of an order that counts; a stable code and why, when it does not.
@@ -86,6 +88,8 @@ fn finish(house: &House, ledger: &mut Ledger) -> Result<(), Failure> {
                 ledger.record(Revocation { digest, order, reason: says.reason, at })?;
                 text
             }
+            // It stands while there is such a release: so many a pass.
+            Action::Resign { .. } => continue,
             // One that was carried out a moment ago ends the others that were for the same key.
             Action::Rotate { .. } if ledger.fold().rotate_order(order).is_none() => continue,
             Action::Rotate { key, .. } => match rotate::rotate(house, ledger, order) {

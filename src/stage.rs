@@ -4,6 +4,7 @@
 pub mod decide;
 pub mod prepare;
 pub mod rebuild;
+pub mod resign;
 pub mod rotate;
 pub mod sign;
 pub mod witness;

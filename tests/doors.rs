@@ -79,6 +79,7 @@ pub const DOORS: &[Door] = doors! {
         "provenance" => statement::<Provenance>,
         "verdict" => statement::<VerificationSummary>,
         "permit" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind()))),
+        "resigning" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind()))),
         "rotation" => |b, _| told(audit::entry::Body::parse(b).map(|body| format!("kind {}", body.kind())));
     "frame":
         "intake" => framed::<intake::door::Ask>,

@@ -2,6 +2,7 @@
 
 mod effects;
 mod refusals;
+mod resigning;
 mod rotation;
 
 use std::fs;
@@ -51,8 +52,12 @@ impl Office {
             line("carol", &format!("{ours},valid-before=20200101Z"), "carol"),
             line("dan", "namespaces=\"git\"", "dan"),
         ];
-        scene.world.settings.orders =
-            Some(Orders { folder: folder.clone(), allowed_signers: allowed_signers.concat(), people: 2 });
+        scene.world.settings.orders = Some(Orders {
+            folder: folder.clone(),
+            allowed_signers: allowed_signers.concat(),
+            people: 2,
+            resign_per_pass: Some(2),
+        });
         scene.world.configure().unwrap();
         Self { scene, folder, keys }
     }

@@ -14,7 +14,7 @@ mod kinds;
 
 pub use kinds::{
     Attempt, Body, Bundle, Collected, Configuration, Facts, Failed, Forgotten, Halted, Kind, Opened, Order,
-    OrderSignature, Permit, Posture, Rebuild, Refusal, Release, Revocation, Rotation, Signature,
+    OrderSignature, Permit, Posture, Rebuild, Refusal, Release, Resigning, Revocation, Rotation, Signature,
 };
 
 /// The most bytes of a body: facts with every piece of evidence as received are some hundreds of kilobytes.
@@ -119,6 +119,7 @@ impl Body {
             Self::Signature(b) => Some(b.promotion),
             Self::Bundle(b) => Some(b.promotion),
             Self::Release(b) => Some(b.promotion),
+            Self::Resigning(b) => Some(b.promotion),
             Self::Posture(_) | Self::Halted(_) | Self::Order(_) | Self::Configuration(_) => None,
             Self::Forgotten(_) | Self::Collected(_) | Self::Revocation(_) | Self::Rotation(_) => None,
         }
@@ -151,6 +152,7 @@ impl Body {
             Self::Order(b) => b.at,
             Self::Revocation(b) => b.at,
             Self::Rotation(b) => b.at,
+            Self::Resigning(b) => b.at,
         }
     }
 }
@@ -209,7 +211,7 @@ mod tests {
     fn the_numbers_of_the_kinds_stay() {
         let names: Vec<_> = (0..=31).filter_map(Body::name_of).collect();
         let expected = "opened facts rebuild permit refusal failed attempt signature bundle release posture halted order \
-                        configuration forgotten collected revocation rotation";
+                        configuration forgotten collected revocation rotation resigning";
         assert_eq!(names.join(" "), expected);
         assert_eq!((Body::name_of(0), Body::name_of(1), Body::name_of(12)), (None, Some("opened"), Some("halted")));
         assert_eq!((Body::from(opened()).kind(), Opened::KIND, Release::KIND), (1, 1, 10));

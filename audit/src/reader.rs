@@ -287,7 +287,10 @@ impl Log {
 }
 
 /// One entry of a log that was verified at this size.
-pub(crate) fn entry(folder: &Path, size: u64, index: u64) -> Result<Content, LogError> {
+///
+/// # Errors
+/// Not there, or not what was recorded.
+pub fn entry(folder: &Path, size: u64, index: u64) -> Result<Content, LogError> {
     if index >= size {
         return Err(LogError::Range { size, asked: index });
     }

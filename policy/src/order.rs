@@ -77,6 +77,11 @@ pub enum Action {
         /// Its version, where it is kept: from 1, below [`VERSION`].
         version: u64,
     },
+    /// Sign every current release again that was signed with an earlier key.
+    Resign {
+        /// The key of today.
+        key: KeyId,
+    },
 }
 
 /// Who may order, and how many of them an action needs: the table `[orders]`.
@@ -91,6 +96,8 @@ pub struct OrderRules {
     revoke: usize,
     #[serde(default = "two")]
     rotate: usize,
+    #[serde(default = "two")]
+    resign: usize,
 }
 
 fn two() -> usize {
@@ -205,7 +212,7 @@ impl Order {
             Action::Rotate { key: ImageKey::Ed25519(_), .. } => Err("the key must be a P-256 key"),
             Action::Rotate { before, key, .. } if key.id() == *before => Err("the key is the one of before"),
             Action::Rotate { version: 0 | VERSION.., .. } => Err("a version of a key is 1 to 999999"),
-            Action::Forget { .. } | Action::Revoke { .. } | Action::Rotate { .. } => Ok(()),
+            Action::Forget { .. } | Action::Revoke { .. } | Action::Rotate { .. } | Action::Resign { .. } => Ok(()),
         }
     }
 }
@@ -217,6 +224,7 @@ impl Action {
             Self::Forget { .. } => "forget",
             Self::Revoke { .. } => "revoke",
             Self::Rotate { .. } => "rotate",
+            Self::Resign { .. } => "resign",
         }
     }
 }
@@ -230,7 +238,7 @@ impl OrderRules {
         if self.allowed_signers.is_empty() {
             return Err("allowed_signers is empty: leave the table out when nobody may order anything");
         }
-        let needed = [self.forget, self.revoke, self.rotate];
+        let needed = [self.forget, self.revoke, self.rotate, self.resign];
         if needed.contains(&0) {
             return Err("an order needs at least 1 person");
         }
@@ -246,6 +254,7 @@ impl OrderRules {
             Action::Forget { .. } => self.forget,
             Action::Revoke { .. } => self.revoke,
             Action::Rotate { .. } => self.rotate,
+            Action::Resign { .. } => self.resign,
         }
     }
 

@@ -24,6 +24,8 @@ pub enum Ask {
     Release(Box<ReleaseAsk>),
     /// What you wanted recorded is recorded.
     Recorded(Appended),
+    /// Sign a release again with the key of today.
+    Resign(Box<ResignAsk>),
     /// Take up another version of the image key.
     Rotate(Box<RotateAsk>),
     /// Which key is this version of the image key?
@@ -31,6 +33,24 @@ pub enum Ask {
         /// From 1.
         version: u64,
     },
+}
+
+/// A release that is to be signed again, and everything that shows what it was signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResignAsk {
+    /// The order's entry.
+    pub order: Proven,
+    /// The permit's entry.
+    pub permit: Proven,
+    /// The release's attempt and signatures.
+    pub signed: Vec<Proven>,
+    /// The release's entry.
+    pub release: Proven,
+    /// What is recorded of signing it again already, in the log's order: an attempt, signatures, leaves, bundles.
+    pub made: Vec<Proven>,
+    /// The proof from the last checkpoint this signer saw to the one that the receipts are under.
+    pub consistency: Vec<TreeHash>,
 }
 
 /// An order of people to rotate the image key, and the proof that it is recorded.
@@ -101,6 +121,11 @@ pub enum Answer {
     Rotated {
         /// The index of the rotation's entry.
         index: u64,
+    },
+    /// Signed again, attached and recorded.
+    Resigned {
+        /// The image's manifest.
+        digest: Digest,
     },
     /// The key that was asked for.
     Key {

@@ -96,6 +96,24 @@ impl Publication<'_> {
     }
 }
 
+impl Publication<'_> {
+    /// Hangs bundles and layers on an image that is there already, at each target, beside what hangs there; no tag is touched.
+    /// May be done again.
+    ///
+    /// # Errors
+    /// The image is not there, or as [`Publication::publish`].
+    pub(crate) async fn attach_more(&self, client: &Client) -> Result<Vec<Digest>, Failure> {
+        let (mut failures, mut referrers) = (Vec::new(), Vec::new());
+        for repository in std::iter::once(&self.terms.repository).chain(&self.replicas) {
+            match (Target { publication: self, client, repository }).more().await {
+                Ok(attached) => referrers = attached,
+                Err(failure) => failures.push(failure),
+            }
+        }
+        worst(failures).map_or(Ok(referrers), Err)
+    }
+}
+
 /// The failure that says most about what comes next: a halt, then a refusal, then the first.
 fn worst(failures: Vec<Failure>) -> Option<Failure> {
     let weight = |failure: &Failure| match failure.retry {

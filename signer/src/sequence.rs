@@ -4,6 +4,8 @@
 mod again;
 #[cfg(test)]
 mod faults;
+mod record;
+mod resign;
 mod rotate;
 #[cfg(test)]
 mod testkit;

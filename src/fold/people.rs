@@ -97,7 +97,7 @@ impl People {
             }
             // What was ordered for the key before can't be done any more.
             Body::Rotation(rotation) => self.standing.retain(
-                |_, order| !matches!(&order.action, Action::Rotate { before, .. } if *before == rotation.before),
+                |_, order| !matches!(&order.action, Action::Rotate { before: key, .. } | Action::Resign { key } if *key == rotation.before),
             ),
             _ => {}
         }
@@ -121,6 +121,7 @@ impl Fold {
             }
             Action::Revoke { .. } => None,
             Action::Rotate { before, .. } => self.rotate_fault(before),
+            Action::Resign { key } => self.rotate_fault(key),
         }
     }
 
@@ -136,6 +137,7 @@ impl Fold {
                 None => Ok(()),
             },
             Action::Rotate { before, key, .. } => self.may_rotate(before, key),
+            Action::Resign { key } => self.may_resign(key),
         }
     }
 

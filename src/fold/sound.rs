@@ -39,7 +39,9 @@ impl Fold {
             Body::Facts(facts) => self.facts_fault(promotion, facts),
             Body::Rebuild(rebuild) => self.rebuild_fault(rebuild),
             Body::Permit(permit) => self.permit_fault(promotion, permit),
+            Body::Attempt(attempt) if promotion.release.is_some() => self.again_fault(promotion, attempt),
             Body::Attempt(attempt) => attempt_fault(promotion, attempt),
+            Body::Resigning(resigning) => self.resigning_fault(promotion, resigning),
             Body::Signature(signature) => self.signature_fault(promotion, index, signature),
             Body::Bundle(bundle) => bundle_fault(promotion, bundle),
             Body::Release(release) => release_fault(promotion, release),
@@ -97,8 +99,9 @@ impl Fold {
     }
 
     fn signature_fault(&self, promotion: &Promotion, index: u64, signature: &Signature) -> Fault {
-        let attempt = promotion.attempts.iter().find(|attempt| attempt.id == signature.attempt);
-        let Some(attempt) = attempt else { return Some("a signature without an attempt") };
+        let Some(attempt) = promotion.signing(&signature.attempt) else {
+            return Some("a signature without an attempt");
+        };
         if self.unpinned().is_some() {
             return Some("a signature after the image key was rotated, and before keys.toml says so");
         }
@@ -126,7 +129,7 @@ fn attempt_fault(promotion: &Promotion, attempt: &Attempt) -> Fault {
 }
 
 fn bundle_fault(promotion: &Promotion, bundle: &Bundle) -> Fault {
-    let known = promotion.attempts.iter().any(|attempt| attempt.id == bundle.attempt);
+    let known = promotion.signing(&bundle.attempt).is_some();
     (!known || !promotion.signed).then_some("a bundle without a signature")
 }
 

@@ -9,7 +9,7 @@ use artifact::statement::facts::{self, Position};
 use artifact::statement::permit::Terms;
 use artifact::statement::provenance::Provenance;
 use artifact::statement::sandbox::{Runs, Sandbox};
-use audit::entry::{Failed, Halted, Signature};
+use audit::entry::{Failed, Halted, Resigning, Signature};
 use audit::image_keys::ImageKeys;
 use audit::leaf::{RekorLeaf, Salt};
 use audit::note::Vkey;
@@ -358,6 +358,27 @@ fn a_signature_counts_by_the_key_that_is_in_force_where_it_stands() {
             assert_eq!(fold.void().is_empty(), counts, "from {from}: {:?}", fold.void());
             assert_eq!(fold.promotion(&house.id("a")).unwrap().signed, counts);
         }
+    }
+}
+
+#[test]
+fn what_was_released_is_signed_again_by_nobody_without_an_order() {
+    let house = House::new();
+    let released = house.released("a", 0);
+    let honest = house.fold(released.clone());
+    assert!(honest.void().is_empty() && honest.resign_order().is_none());
+    let says = Resigning {
+        promotion: house.id("a"),
+        order: 0,
+        attempt: "00".repeat(16),
+        digest: Digest::of(b"a"),
+        referrers: vec![],
+        at: at(EARLY),
+    };
+    for forged in [house.attempt("a", 3), house.signature("a", 3, &house.image), says.into()] {
+        let fold = house.fold([released.clone(), vec![forged.clone()]].concat());
+        assert!(fold.void().contains_key(&(released.len() as u64)), "{forged:?}");
+        assert!(fold.promotion(&house.id("a")).unwrap().again.entries.is_empty());
     }
 }
 

@@ -226,6 +226,7 @@ pub(super) fn what(body: &Body) -> String {
             Err(e) => e.to_string(),
         },
         Body::Revocation(b) => format!("{}: {}", b.digest, b.reason),
+        Body::Resigning(b) => format!("{} again, by the order of entry {}", short(&b.digest), b.order),
         Body::Rotation(b) => {
             let (before, after) = (short(&b.before.0), short(&b.key.id().0));
             format!("key {after}, version {}, for key {before}, by the order of entry {}", b.version, b.order)

@@ -65,7 +65,7 @@ fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Do
                 return Err(failure);
             }
             Answer::Failed(failure) => return Err(failure),
-            Answer::State { .. } | Answer::Rotated { .. } | Answer::Key { .. } => return Err(out_of_turn()),
+            _ => return Err(out_of_turn()),
         }
     }
 }

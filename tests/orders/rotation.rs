@@ -33,7 +33,7 @@ impl Office {
     }
 
     /// `countersign-verify --json image` with the trust file of some day.
-    fn verify_by(&self, trust: &str, reference: &str) -> Ran {
+    pub(super) fn verify_by(&self, trust: &str, reference: &str) -> Ran {
         let path = self.keys.join("trust.toml");
         fs::write(&path, trust).unwrap();
         let mut command = std::process::Command::new(crate::binaries().join("countersign-verify"));
@@ -49,7 +49,7 @@ impl Office {
         Keeper::open(&log.join("tiles"), &log.join("own"), &origin).unwrap()
     }
 
-    fn trust(&self) -> String {
+    pub(super) fn trust(&self) -> String {
         fs::read_to_string(self.scene.world.perimeter.trust()).unwrap()
     }
 }

@@ -360,6 +360,23 @@ kinds! {
         /// When.
         at: Moment,
     }
+
+    19 "resigning"
+    /// A release was signed again with another key than before: the same statements. Read back before it is recorded.
+    Resigning {
+        /// The promotion.
+        promotion: PromotionId,
+        /// The index of the order's entry.
+        order: u64,
+        /// The attempt's id.
+        attempt: String,
+        /// The manifest.
+        digest: Digest,
+        /// The manifests that were attached to it.
+        referrers: Vec<Digest>,
+        /// When.
+        at: Moment,
+    }
 }
 
 /// A person's signature of an order.

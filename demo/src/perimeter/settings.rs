@@ -178,6 +178,8 @@ pub struct Orders {
     pub allowed_signers: String,
     /// How many people each order needs.
     pub people: u64,
+    /// How many releases are signed again in a pass; `None`: as many as the house does by itself.
+    pub resign_per_pass: Option<usize>,
 }
 
 impl Orders {
@@ -247,6 +249,9 @@ impl Settings {
         }
         if self.witnesses.required {
             file.push_str("witnesses = \"required\"\n");
+        }
+        if let Some(count) = self.orders.as_ref().and_then(|orders| orders.resign_per_pass) {
+            let _ = writeln!(file, "resign_per_pass = {count}");
         }
         let seen =
             self.projects.iter().flat_map(|p| [&p.source, &p.evidence]).chain(self.orders.iter().map(|o| &o.folder));

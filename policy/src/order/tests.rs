@@ -45,7 +45,13 @@ fn rules() -> OrderRules {
         line("carol@x", "valid-before=20260101Z", 4),
         line("dan@x", "namespaces=\"git\"", 5),
     ];
-    OrderRules { allowed_signers: AllowedSigners::parse(&list.concat()).unwrap(), forget: 2, revoke: 2, rotate: 2 }
+    OrderRules {
+        allowed_signers: AllowedSigners::parse(&list.concat()).unwrap(),
+        forget: 2,
+        revoke: 2,
+        rotate: 2,
+        resign: 2,
+    }
 }
 
 fn judge(statement: &[u8], seeds: &[u8]) -> Result<Vec<String>, OrderError> {

@@ -45,6 +45,19 @@ impl Target<'_> {
         Ok(referrers)
     }
 
+    /// Hangs what there is on an image that is there, and reads it back; gives the digests of the referrers.
+    pub(super) async fn more(&self) -> Result<Vec<Digest>, Failure> {
+        let digest = &self.publication.terms.digest;
+        let there = self.client.manifest(self.repository, &digest.to_string()).await.map_err(failed)?;
+        let Some((manifest, _)) = there else {
+            return Err(Failure::never("release-gone", format!("{} has no {digest} any more", self.repository)));
+        };
+        let referrers = self.attach(manifest.len() as u64).await?;
+        self.add_layers("sig", &self.publication.signatures).await?;
+        self.add_layers("att", &self.publication.attestations).await?;
+        Ok(referrers)
+    }
+
     /// The image, whole; gives the size of its manifest.
     async fn image(&self) -> Result<u64, Failure> {
         let Publication { terms, rebuilds, beside, .. } = self.publication;

@@ -8,11 +8,10 @@ use artifact::lane::LaneName;
 use artifact::{Moment, key::PublicKey};
 use audit::door::Submission;
 use audit::entry::{Order, Rotation};
-use audit::recorded::Proven;
 use audit::rotation::{attempt, statement};
 use policy::order::Action;
 
-use super::{Recorder, Signer, lost};
+use super::{Recorder, Signer, lost, record};
 use crate::attempt::not_recorded;
 use crate::door::{Answer, RotateAsk};
 use crate::key::{ImageKey, Versions};
@@ -76,39 +75,42 @@ impl Signer<'_> {
         };
         let (by_before, by_key) = (sign(&*old, taken.before)?, sign(&*new, version)?);
         let rotation = Rotation { order: index, before, key, version, by_before, by_key, at: Moment::now() };
-        let submission = Submission::Body(rotation.into());
-        let mut appended = recorder.record(vec![submission.clone()], memory.seen.size())?;
-        let (Some(receipt), Some(salt), Submission::Body(body)) =
-            (appended.receipts.pop(), appended.salts.pop(), submission)
-        else {
-            return Err(lost());
-        };
-        let content = Base64(body.to_bytes().map_err(|e| Failure::halt("entry-broken", e))?);
-        let proven = Proven { content, salt, receipt };
-        let recorded = memory.seen.admit(&self.keys.log, &proven, &appended.consistency).map_err(recorded)?;
-        let index = recorded.index();
+        let submissions = vec![Submission::Body(rotation.into())];
+        let (proven, consistency) = record::proven(recorder, submissions, memory.seen.size())?;
+        let proven = proven.first().ok_or_else(lost)?;
+        let index = memory.seen.admit(&self.keys.log, proven, &consistency).map_err(recorded)?.index();
         store.swap(&mut memory)?;
         Ok(Answer::Rotated { index })
     }
 
-    /// What an order says, once it counts here.
-    fn ordered(&self, order: &Order) -> Result<Ordered, Failure> {
-        let refused = |why: String| Failure::never("not-ordered", format!("{why}. The image key is the one it was"));
+    /// What an order says, once its people count here.
+    pub(super) fn counted(&self, order: &Order) -> Result<Action, Failure> {
+        let refused = |why: String| Failure::never("not-ordered", format!("{why}. Nothing was done"));
         let by = self.rules.orders().ok_or_else(|| refused("signer-rules.toml has no [orders]".to_owned()))?;
         let says = order.sound().map_err(|e| refused(format!("the order: {e}")))?;
         let signatures: Vec<_> = order.signatures.iter().map(|s| s.signature.0.clone()).collect();
         by.signers(&says, &order.statement.0, &signatures, order.at)
             .map_err(|e| refused(format!("the order, by signer-rules.toml: {e}")))?;
-        match says.action {
-            _ if says.lane != LaneName::Public => Err(refused("the order is for another lane".to_owned())),
+        match says.lane {
+            LaneName::Public => Ok(says.action),
+            _ => Err(refused("the order is for another lane".to_owned())),
+        }
+    }
+
+    fn ordered(&self, order: &Order) -> Result<Ordered, Failure> {
+        match self.counted(order)? {
             Action::Rotate { before, .. } if before != self.keys.image.current().id() => {
-                Err(refused(format!("the order rotates key {before}, which keys.toml does not pin for today")))
+                Err(not_ordered(&format!("the order rotates key {before}, which keys.toml does not pin for today")))
             }
             Action::Rotate { key, version, .. } => Ok(Ordered { key, version }),
-            _ => Err(refused("the order is one for something else".to_owned())),
+            _ => Err(not_ordered("the order is one for something else")),
         }
     }
 }
 
+fn not_ordered(why: &str) -> Failure {
+    Failure::never("not-ordered", format!("{why}. The image key is the one it was"))
+}
+
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

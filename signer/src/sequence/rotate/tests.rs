@@ -25,7 +25,7 @@ fn person(seed: u8) -> PrivateKey {
 }
 
 /// A world in which ann (1) and ben (2) together may rotate the key, by the signer's own list.
-fn world() -> World {
+pub(in crate::sequence) fn world() -> World {
     let mut world = World::new();
     let line = |who: &str, seed: u8| format!("{who}@x {}\n", person(seed).public_key().to_openssh().unwrap());
     let rules = format!(
@@ -41,20 +41,20 @@ fn world() -> World {
 }
 
 impl World {
-    fn own(&self) -> std::path::PathBuf {
+    pub(in crate::sequence) fn own(&self) -> std::path::PathBuf {
         self.folder.path().join("public/signer/own")
     }
 
-    fn store(&self) -> FileStore {
+    pub(in crate::sequence) fn store(&self) -> FileStore {
         FileStore::open(&self.own()).unwrap()
     }
 
-    fn memory(&self) -> Memory {
+    pub(in crate::sequence) fn memory(&self) -> Memory {
         self.store().load().unwrap()
     }
 
     /// The public key of a version; the next one is made.
-    fn offered(&self, version: u64) -> PublicKey {
+    pub(in crate::sequence) fn offered(&self, version: u64) -> PublicKey {
         FileVersions::new(&self.own(), self.memory_version()).offer(version).unwrap()
     }
 
@@ -63,13 +63,13 @@ impl World {
     }
 
     /// The key that the signer signs with now.
-    fn used(&self) -> FileKey {
+    pub(in crate::sequence) fn used(&self) -> FileKey {
         let version = self.memory_version();
         FileVersions::new(&self.own(), version).key(version).unwrap()
     }
 
     /// An order, signed by these and recorded.
-    fn order(&mut self, action: Action, seeds: &[u8]) -> u64 {
+    pub(in crate::sequence) fn order(&mut self, action: Action, seeds: &[u8]) -> u64 {
         let order = policy::Order {
             kind: NAMESPACE.to_owned(),
             lane: LaneName::Public,
@@ -89,7 +89,13 @@ impl World {
         self.append(Order { statement: Base64(statement), signatures, at: Moment::now() }.into())
     }
 
-    fn order_version(&mut self, before: KeyId, key: &PublicKey, version: u64, seeds: &[u8]) -> u64 {
+    pub(in crate::sequence) fn order_version(
+        &mut self,
+        before: KeyId,
+        key: &PublicKey,
+        version: u64,
+        seeds: &[u8],
+    ) -> u64 {
         self.order(Action::Rotate { before, key: key.clone(), version }, seeds)
     }
 
@@ -110,13 +116,17 @@ impl World {
         signer.rotate(&ask, &FileVersions::new(&own, version), store, &mut carry)
     }
 
-    fn rotate(&mut self, order: u64, die: Option<(usize, bool)>) -> Result<Answer, Failure> {
+    pub(in crate::sequence) fn rotate(&mut self, order: u64, die: Option<(usize, bool)>) -> Result<Answer, Failure> {
         let store = self.store();
         self.rotate_with(order, &store, die)
     }
 
     /// A release with the key that the signer's memory says.
-    fn release_now(&mut self, ask: &ReleaseAsk, die: Option<(usize, bool)>) -> Result<Answer, Stop> {
+    pub(in crate::sequence) fn release_now(
+        &mut self,
+        ask: &ReleaseAsk,
+        die: Option<(usize, bool)>,
+    ) -> Result<Answer, Stop> {
         let (key, store) = (self.used(), self.store());
         let (config, rules, keys) = (self.config.clone(), self.rules.clone(), self.keys.clone());
         let signer =
@@ -130,7 +140,7 @@ impl World {
     }
 
     /// Does with `keys.toml` what the operator does once a rotation is recorded.
-    fn pin(&mut self) -> u64 {
+    pub(in crate::sequence) fn pin(&mut self) -> u64 {
         let rotation = self.bodies().into_iter().find_map(|(index, body)| match body {
             Some(Body::Rotation(rotation)) => Some((index, rotation)),
             _ => None,
@@ -228,7 +238,7 @@ impl Recorder for Nobody {
 }
 
 /// One that another signer has overtaken between reading and writing.
-struct Overtaken<'a>(&'a FileStore, Memory);
+pub(in crate::sequence) struct Overtaken<'a>(pub(in crate::sequence) &'a FileStore, pub(in crate::sequence) Memory);
 
 impl Store for Overtaken<'_> {
     fn load(&self) -> Result<Memory, Failure> {

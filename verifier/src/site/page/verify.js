@@ -20,6 +20,7 @@ const KINDS = [
   "collected",
   "revocation",
   "rotation",
+  "resigning",
 ];
 const DOMAIN = utf8("countersign-entry@v1\n");
 
