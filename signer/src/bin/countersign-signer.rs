@@ -170,27 +170,7 @@ impl Serving<'_> {
         let channel = &self.entered.channel;
         loop {
             let answer = match frame::receive(channel) {
-                Ok(Ask::Current) => Answer::Key { key: self.key.public() },
-                Ok(Ask::Key { version }) => {
-                    self.versions.offer(version).map_or_else(Answer::Failed, |key| Answer::Key { key })
-                }
-                Ok(Ask::State) => match self.store.load() {
-                    Ok(memory) => Answer::State { seen: memory.seen.size() },
-                    Err(failure) => Answer::Failed(failure),
-                },
-                Ok(Ask::Rotate(ask)) => self
-                    .with(|signer| signer.rotate(&ask, self.versions, self.store, &mut Door(self.entered)))
-                    .unwrap_or_else(Answer::Failed),
-                Ok(Ask::Release(ask)) => {
-                    match self.with(|signer| signer.release(&ask, &*self.key, self.store, &mut Door(self.entered))) {
-                        Ok(answer) => answer,
-                        Err(Stop::Refused(reasons)) => Answer::Refused { reasons },
-                        Err(Stop::Failed(failure)) => Answer::Failed(failure),
-                    }
-                }
-                Ok(Ask::Recorded(_)) => {
-                    Answer::Failed(Failure::halt("coordinator-out-of-turn", "nothing was asked for"))
-                }
+                Ok(ask) => self.answer(ask),
                 Err(FrameError::Closed) => return Ok(()),
                 Err(e) => return Err(e.to_string()),
             };
@@ -199,6 +179,24 @@ impl Serving<'_> {
             }
             frame::send(channel, &answer).map_err(|e| e.to_string())?;
         }
+    }
+
+    fn answer(&self, ask: Ask) -> Answer {
+        let (key, store, mut door) = (&*self.key, self.store, Door(self.entered));
+        let answer = match ask {
+            Ask::Current => Ok(Answer::Key { key: key.public() }),
+            Ask::Key { version } => self.versions.offer(version).map(|key| Answer::Key { key }),
+            Ask::State => store.load().map(|memory| Answer::State { seen: memory.seen.size() }),
+            Ask::Rotate(ask) => self.with(|signer| signer.rotate(&ask, self.versions, store, &mut door)),
+            Ask::Resign(ask) => self.with(|signer| signer.resign(&ask, key, store, &mut door)),
+            Ask::Release(ask) => match self.with(|signer| signer.release(&ask, key, store, &mut door)) {
+                Err(Stop::Refused(reasons)) => Ok(Answer::Refused { reasons }),
+                Err(Stop::Failed(failure)) => Err(failure),
+                Ok(answer) => Ok(answer),
+            },
+            Ask::Recorded(_) => Err(Failure::halt("coordinator-out-of-turn", "nothing was asked for")),
+        };
+        answer.unwrap_or_else(Answer::Failed)
     }
 
     /// The job is over, however it ended. Before the answer: whoever hears it may end this process.

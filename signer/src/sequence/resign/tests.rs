@@ -116,7 +116,7 @@ impl World {
         die: Option<(usize, bool)>,
     ) -> Result<Answer, Failure> {
         // The store is held: nobody else may open it meanwhile.
-        let (own, version) = (self.own(), store.load()?.key_version());
+        let (own, version) = (self.own(), store.load()?.key_version(1));
         let key = FileVersions::new(&own, version).version(version)?;
         let (config, rules, keys) = (self.config.clone(), self.rules.clone(), self.keys.clone());
         let signer =
