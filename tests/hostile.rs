@@ -123,7 +123,7 @@ fn a_hostile_candidate_ends_in_a_recorded_refusal() {
         (manifest("0"), "not there"),
         (manifest("0").replace("\"schemaVersion\":2", "\"schemaVersion\":2,\"schemaVersion\":2"), "no mediaType"),
         (manifest("0").replace(oci::MANIFEST, "\\u001b[2Jverified"), "media type \"\\u{1b}[2Jverified\""),
-        ("\u{1b}[2J".repeat(3_000), "no mediaType"),
+        ("\u{1b}[2J".repeat(3_000), "no JSON object"),
         (" ".repeat(5 << 20), "limit of 4194304 bytes"),
     ]
     .into_iter()

@@ -117,11 +117,11 @@ impl World {
     ) -> Result<Answer, Failure> {
         // The store is held: nobody else may open it meanwhile.
         let (own, version) = (self.own(), store.load()?.key_version(1));
-        let key = FileVersions::new(&own, version).version(version)?;
+        let key = FileVersions::new(&own, version).key(version)?;
         let (config, rules, keys) = (self.config.clone(), self.rules.clone(), self.keys.clone());
         let signer =
             Signer { config: &config, rules: &rules, keys: &keys, trial: self.trial, state: self.folder.path() };
-        signer.resign(ask, &*key, store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
+        signer.resign(ask, &key, store, &mut Carry { keeper: &mut self.keeper, calls: 0, die })
     }
 
     fn resign(&mut self, order: u64, past: &Past, die: Option<(usize, bool)>) -> Result<Answer, Failure> {
