@@ -12,7 +12,7 @@ use audit::reader::{Entry, Log};
 use super::super::rotate::tests::{Overtaken, world};
 use super::super::testkit::{Carry, World, image_in};
 use super::*;
-use crate::key::{FileVersions, Versions as _};
+use crate::key::FileVersions;
 
 /// A release as the log has it: its permit's index, its entry's, and what stands between.
 struct Past {
@@ -208,8 +208,9 @@ fn two_hundred_releases_are_signed_again_once_each_by_a_signer_that_is_killed_ov
         };
         assert_eq!((legacy("sig"), legacy("att")), (2, 4), "{}", one.digest);
     }
-    // One new attempt each, and of every payload one signature more.
-    assert_eq!((world.count("attempt"), world.count("signature")), (2 * RELEASES, 8 * RELEASES));
+    // Of every payload one signature more; a new attempt each, and one more where an answer was lost.
+    assert_eq!(world.count("signature"), 8 * RELEASES);
+    assert!((2 * RELEASES..=2 * RELEASES + killed).contains(&world.count("attempt")), "{}", world.count("attempt"));
     assert_eq!((world.count("bundle"), world.count("release")), (6 * RELEASES, RELEASES));
     // No tag was touched but the legacy ones, which grew.
     assert_eq!(world.registry.tags("prod/app").get("latest"), tags.get("latest"));
@@ -228,7 +229,9 @@ fn killed_at_each_record_a_release_has_one_new_set() {
                 world.resign(order, &past, None).unwrap();
             }
             let counts = ["attempt", "signature", "bundle", "resigning"].map(|kind| world.count(kind));
-            assert_eq!(counts, [2, 8, 6, 1], "{call}, {after}");
+            // One attempt more when nobody can know whether it was signed for.
+            let attempts = if (call, after) == (1, true) || (call, after) == (2, false) { 3 } else { 2 };
+            assert_eq!(counts, [attempts, 8, 6, 1], "{call}, {after}");
             assert_eq!(world.bundles(&past.digest), BTreeMap::from([(old.id(), 3), (new.id(), 3)]));
         }
     }
