@@ -92,6 +92,19 @@ impl Witnessed {
         // Who has no policy is told that nobody's word was asked for.
         let without = self.scene.world.perimeter.audit_log(self.scene.world.perimeter.trust()).unwrap();
         assert!(without.status == 0 && without.stdout.contains(unasked), "{}", without.stdout);
+        // And so is a receipt, which may be all that somebody has.
+        let proof = self.folder.path().join("proof");
+        let words = ["log", "prove", "0", "--out", proof.to_str().unwrap()];
+        assert_eq!(self.scene.world.perimeter.countersign(&words).unwrap().status, 0);
+        let mut verifier = Command::new(crate::binaries().join("countersign-verify"));
+        let receipt =
+            ran(verifier.arg("proof").arg(proof.join("0.tlog-proof")).arg("--trust").arg(self.trust())).unwrap();
+        assert!(
+            receipt.status == status && receipt.stdout.contains("witnesses"),
+            "{}{}",
+            receipt.stdout,
+            receipt.stderr
+        );
         // torchwood judges the same file by the same policy.
         let theirs = real::verify(&self.policy(), &self.checkpoint());
         assert_eq!(theirs.status, status, "{}{}", theirs.stdout, theirs.stderr);

@@ -21,6 +21,7 @@ use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::clock::{Clock, SLACK};
 use crate::door::{Answer, Appended, Ask, INDEXES, Proved, SUBMISSIONS, Submission};
 use crate::edge::Edge;
+use crate::entry::Body;
 use crate::leaf::{Commitment, Leaf, LeafError, RekorLeaf, Salt};
 use crate::log_policy::LogPolicy;
 use crate::merkle::{SIZE_LIMIT, TreeHash};
@@ -125,7 +126,9 @@ impl Keeper {
     /// Does what is asked. After a failure to write, or a halt, every further ask fails: end, and open it again.
     pub fn answer(&mut self, ask: Ask) -> Answer {
         let answer = match ask {
-            Ask::Append { submissions, since } => self.append(submissions, since).map(Answer::Appended),
+            Ask::Append { submissions, since } => taken_up_in_time(&submissions, Moment::now())
+                .and_then(|()| self.append(submissions, since))
+                .map(Answer::Appended),
             Ask::Prove { indexes, since } => self.prove(&indexes, since).map(Answer::Proved),
             Ask::Unwitnessed { known } => self.unwitnessed(&known).map(Answer::Unwitnessed),
             Ask::Cosign { answers } => self.cosign(&answers).map(Answer::Cosigned),
@@ -307,6 +310,20 @@ impl Prepared {
             }
         }
     }
+}
+
+/// An order counts by the moment at which it is taken up: whoever kept one past its time must not date that back.
+///
+/// # Errors
+/// An order that is dated further back than clocks differ.
+pub fn taken_up_in_time(submissions: &[Submission], now: Moment) -> Result<(), Failure> {
+    let late = submissions.iter().find_map(|submission| match submission {
+        Submission::Body(Body::Order(order)) if order.at.plus_seconds(SLACK) < now => Some(order.at),
+        _ => None,
+    });
+    let Some(at) = late else { return Ok(()) };
+    let text = format!("order: it is dated {at}, and now is {now}. Nothing was recorded");
+    Err(Failure::later("order-dated-back", text))
 }
 
 /// Nothing is dated back: a reader would take the log for broken. Nor ahead: what happens until then would be dated back.

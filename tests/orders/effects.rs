@@ -123,6 +123,13 @@ fn a_revoked_image_is_refused_by_who_reads_the_log_and_is_not_released_again() {
         assert!(!text.contains('\u{1b}') && !text.lines().any(|line| line.starts_with("released 1")), "{text}");
     }
     assert_eq!(perimeter.status().unwrap()[0]["revoked"], true);
+    // A log that is asked for and can't be believed lets nothing through either.
+    let checkpoint = perimeter.log().join("checkpoint");
+    let whole = fs::read(&checkpoint).unwrap();
+    fs::write(&checkpoint, &whole[..whole.len() - 4]).unwrap();
+    let spoilt = office.scene.verify(&format!("@{digest}"), 1);
+    assert!(spoilt.stdout.contains("revocation"), "{}", spoilt.stdout);
+    fs::write(&checkpoint, whole).unwrap();
     let again = office.try_order(&["revoke", &digest, "--reason", "x", "--expires", "1d"]);
     assert_eq!(again.status, 1, "{}", again.stderr);
 

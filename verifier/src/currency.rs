@@ -28,8 +28,8 @@ pub struct Said {
 /// # Errors
 /// A text for a person: the log is not what was recorded, or is not the one of the bundles.
 pub fn read(folder: &Path, trust: &Trust, proofs: &[SignedCheckpoint]) -> Result<Said, String> {
-    let nothing = (Vouched::by(&trust.image, &trust.log), BTreeMap::new());
-    let (log, (vouched, revoked)) = Log::fold(folder, &trust.log, nothing, |(vouched, revoked), entry| {
+    let nothing = || (Vouched::by(&trust.image, &trust.log), BTreeMap::new());
+    let (log, (vouched, revoked)) = Log::read(folder, &trust.log, nothing, |(vouched, revoked), entry| {
         let Some(body) = entry.body() else { return };
         vouched.read(entry.index, body);
         // Whoever had it written down: a revocation that nobody ordered takes an image away, and lets none through.

@@ -274,17 +274,23 @@ fn check_rotation(report: &mut Report, said: &currency::Said) {
 fn check_revocation(report: &mut Report, digest: &Digest, trust: &Trust, proofs: &[SignedCheckpoint]) {
     let said = match trust.log_folder() {
         Ok(Some(folder)) => currency::read(&folder, trust, proofs),
-        Ok(None) => Err("the trust file names no log_source".to_owned()),
+        Ok(None) => {
+            report.not_checked.push("revocation: the trust file names no log_source".to_owned());
+            return;
+        }
         Err(e) => Err(e),
     };
-    if let Ok(said) = &said {
-        check_rotation(report, said);
-    }
     match said {
-        Ok(said) => match said.revoked(digest) {
-            Some(why) => report.check("revoked", Err(why.to_owned())),
-            None => report.not_checked.push(format!("revocation after the {} entries of the log here", said.size())),
-        },
-        Err(e) => report.not_checked.push(format!("revocation: {e}")),
+        Ok(said) => {
+            check_rotation(report, &said);
+            match said.revoked(digest) {
+                Some(why) => report.check("revoked", Err(why.to_owned())),
+                None => {
+                    report.not_checked.push(format!("revocation after the {} entries of the log here", said.size()));
+                }
+            }
+        }
+        // A log that is asked for and can't be believed must not let through what it may have revoked.
+        Err(e) => report.check("revocation", Err(format!("the log at log_source: {e}"))),
     }
 }

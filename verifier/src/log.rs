@@ -14,6 +14,16 @@ use crate::trust::Trust;
 /// # Errors
 /// A text for a person: the older checkpoint's file can't be read.
 pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Report, String> {
+    verified(folder, trust, since).map(|(report, _)| report)
+}
+
+/// As [`verify`]; and the checkpoint that all of it is under, when the log is what was recorded.
+pub(crate) fn verified(
+    folder: &Path,
+    trust: &Trust,
+    since: Option<&Path>,
+) -> Result<(Report, Option<SignedCheckpoint>), String> {
+    let mut checkpoint = None;
     let mut report = Report { subject: folder.display().to_string(), ..Report::default() };
     let mut older = None;
     if let Some(path) = since {
@@ -24,7 +34,7 @@ pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Repo
             Err(e) => {
                 report.check("since", Err(named(&e)));
                 report.conclude();
-                return Ok(report);
+                return Ok((report, None));
             }
         }
     }
@@ -44,11 +54,12 @@ pub fn verify(folder: &Path, trust: &Trust, since: Option<&Path>) -> Result<Repo
                     .push("the log is empty: nothing but its checkpoint's signature was there to check".into());
             }
             report.not_checked = verified.not_checked;
+            checkpoint = Some(verified.checkpoint);
         }
         Err(e) => report.check("log", Err(e.to_string())),
     }
     report.conclude();
-    Ok(report)
+    Ok((report, checkpoint))
 }
 
 /// Who cosigned, and when; or why that is not enough.

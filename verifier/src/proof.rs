@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use artifact::regular;
+use artifact::{Moment, regular};
+use audit::checkpoint::SignedCheckpoint;
 use audit::entry::{self, Body};
 use audit::leaf::{Commitment, RekorLeaf, Salt};
 use audit::receipt::{self, Receipt};
 
 use crate::bundle;
+use crate::log::witnesses;
 use crate::report::{Report, printable};
 use crate::trust::Trust;
 
@@ -32,8 +34,12 @@ pub fn verify(path: &Path, entry: Option<&Path>, trust: &Trust) -> Result<Report
     let parsed = parsed.and_then(|text| text.parse::<Receipt>().map_err(|e| e.to_string()));
     match parsed.and_then(|receipt| proved(&receipt, &content, trust)) {
         Err(why) => report.check("receipt", Err(why)),
-        Ok((index, size, said)) => {
+        Ok((index, checkpoint, said)) => {
+            let size = checkpoint.size();
             report.check("receipt", Ok(format!("it is entry {index} of the {size} that {} signed", trust.log.name())));
+            if let Some(policy) = &trust.log_policy {
+                report.check("witnesses", witnesses(policy.judge(&checkpoint, Moment::now())));
+            }
             report.check("entry", Ok(said));
             check_key(&mut report, index, &content, trust);
             report.not_checked = vec![
@@ -57,15 +63,15 @@ fn check_key(report: &mut Report, index: u64, leaf: &[u8], trust: &Trust) {
     }
 }
 
-/// The index, the size of the log, and what the entry says.
-fn proved(receipt: &Receipt, content: &[u8], trust: &Trust) -> Result<(u64, u64, String), String> {
+/// The index, the checkpoint it is proved under, and what the entry says.
+fn proved(receipt: &Receipt, content: &[u8], trust: &Trust) -> Result<(u64, SignedCheckpoint, String), String> {
     // A salt may begin like a leaf: what the proof is of decides.
     let rekor = RekorLeaf::parse(content.to_vec()).ok().map(|leaf| (leaf.as_bytes().to_vec(), spoken(leaf.as_bytes())));
     let candidates = ours(content).into_iter().chain(rekor);
     let mut why = "the entry's file holds neither a leaf shaped as Rekor's nor a salt and a body of ours".to_owned();
     for (leaf, said) in candidates {
         match receipt.verify(&trust.log, &leaf) {
-            Ok(checkpoint) => return Ok((receipt.index, checkpoint.size(), said)),
+            Ok(checkpoint) => return Ok((receipt.index, checkpoint, said)),
             Err(e) => why = e.to_string(),
         }
     }

@@ -100,15 +100,13 @@ pub fn make(log: &Path, trust: &Trust, since: Option<&Path>, out: &Path) -> Resu
     let folder = Folder::named(out, log)?;
     // A page of yesterday must not be taken for one of today, whatever comes of this.
     folder.clear()?;
-    let mut report = log::verify(log, trust, since).map_err(|e| (2, e))?;
-    if !report.verified {
-        return Ok(report);
-    }
+    let (mut report, checkpoint) = log::verified(log, trust, since).map_err(|e| (2, e))?;
+    let Some(checkpoint) = checkpoint.filter(|_| report.verified) else { return Ok(report) };
     folder.prepare()?;
-    // The log may have grown: what is written is what this reads, and all of that is verified again.
-    match parts::write(log, trust, &folder)? {
-        Err(e) => report.check("page", Err(format!("{e}: no page was made"))),
-        Ok(checkpoint) => {
+    // What is shown is what was verified, whatever became of the folder since: read again under the same checkpoint.
+    match parts::write(log, &checkpoint, &folder)? {
+        Err(e) => report.check("page", Err(format!("{e}: no page was made; the log may have grown: make it again"))),
+        Ok(()) => {
             write_pages(trust, &checkpoint, &folder)?;
             let what = format!(
                 "{}: index.html for its {} entries, alone.html for any folder",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use artifact::durable;
 use artifact::failure::Failure;
+use artifact::lane::LaneName;
 use policy::order::Action;
 
 use super::{Keeper, unwritten};
@@ -59,6 +60,9 @@ impl Keeper {
     fn judge(&self, order: &Order, forgotten: &Forgotten) -> Result<(), String> {
         let rules = self.orders.as_ref().ok_or("keeper.toml has no [orders]: nobody may order it here")?;
         let says = order.sound().map_err(|e| format!("its order: {e}"))?;
+        if says.lane != LaneName::Public {
+            return Err(format!("its order is for the lane {}", says.lane));
+        }
         if !matches!(&says.action, Action::Forget { indexes } if *indexes == forgotten.indexes) {
             return Err("its order is one for something else".to_owned());
         }

@@ -14,7 +14,6 @@ use audit::reader::{Content, Entry, Log, LogError};
 use audit::tile::{self, WIDTH};
 
 use super::folder::{Folder, PARTS};
-use crate::trust::Trust;
 
 /// A failure to write: an exit status and a text for a person.
 type Failed = (u8, String);
@@ -24,15 +23,16 @@ pub(super) fn count(size: u64) -> u64 {
     size.div_ceil(WIDTH as u64)
 }
 
-/// Reads a log, verifies it, and writes its parts. They count once the checkpoint that is given stands in a page.
+/// Reads a log as it is under this checkpoint, verifies it again, and writes its parts. They count once the checkpoint stands
+/// in a page.
 ///
 /// # Errors
 /// The disk does not write. Inside: the log is not what was recorded.
 pub(super) fn write(
     log: &Path,
-    trust: &Trust,
+    checkpoint: &SignedCheckpoint,
     folder: &Folder<'_>,
-) -> Result<Result<SignedCheckpoint, LogError>, Failed> {
+) -> Result<Result<(), LogError>, Failed> {
     let start = Parts {
         folder,
         edge: Edge::default(),
@@ -41,12 +41,12 @@ pub(super) fn write(
         upper: Files::new(),
         failed: None,
     };
-    let (log, mut parts) = match Log::fold(log, &trust.log, start, Parts::take) {
+    let (log, mut parts) = match Log::fold_at(log, checkpoint.clone(), start, Parts::take) {
         Ok(read) => read,
         Err(e) => return Ok(Err(e)),
     };
     parts.finish(log.checkpoint())?;
-    Ok(Ok(log.checkpoint().clone()))
+    Ok(Ok(()))
 }
 
 /// Files of the log by their paths in it.

@@ -152,3 +152,38 @@ fn an_order_that_was_not_taken_up_in_its_time_is_none() {
     order.at = Moment::from_unix(9).unwrap();
     assert_eq!(order.sound().unwrap_err().code(), "order-expired");
 }
+
+#[test]
+fn an_order_of_another_lane_deletes_nothing_and_none_is_taken_up_as_of_yesterday() {
+    let (house, mut keeper) = ordered(&[0], &[1, 2]);
+    let mut says = policy::Order {
+        kind: NAMESPACE.to_owned(),
+        lane: "embargo/case-1".parse().unwrap(),
+        action: Action::Forget { indexes: vec![0] },
+        rules: Digest::of(b"rules"),
+        nonce: "1".repeat(32),
+        expires: Moment::from_unix(9).unwrap(),
+        reason: "a test".to_owned(),
+    };
+    let signed = |says: &policy::Order| {
+        let statement = says.to_bytes().unwrap();
+        let sign = |seed: &u8| {
+            let signature = key(*seed).sign(NAMESPACE, HashAlg::Sha512, &statement).unwrap();
+            let signature = Base64(signature.to_pem(LineEnding::LF).unwrap().into_bytes());
+            OrderSignature { principal: format!("person {seed}"), signature }
+        };
+        let signatures = [1, 2].iter().map(sign).collect();
+        Order { statement: Base64(statement.clone()), signatures, at: Moment::from_unix(1).unwrap() }
+    };
+    keeper.append(vec![Submission::Body(signed(&says).into()), forgotten(303, vec![0])], 0).unwrap();
+    let error = keeper.forget(304).unwrap_err();
+    assert_eq!(error.code, "forget-not-ordered");
+    assert!(error.message.contains("lane"), "{error}");
+    drop(house);
+
+    says.lane = LaneName::Public;
+    let late = [Submission::Body(signed(&says).into())];
+    let at = |seconds| Moment::from_unix(seconds).unwrap();
+    assert!(taken_up_in_time(&late, at(1 + 600)).is_ok());
+    assert_eq!(taken_up_in_time(&late, at(1 + 601)).unwrap_err().code, "order-dated-back");
+}
