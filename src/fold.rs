@@ -100,14 +100,15 @@ impl Promotion {
             Stage::Released
         } else if self.refusal.is_some() {
             Stage::Refused
+        } else if self.facts.is_none() && !self.signed {
+            // Facts that were forgotten are gathered again: nothing can be decided or signed without them.
+            Stage::Opened
         } else if self.permit.as_ref().is_some_and(|p| self.signed || now < p.terms.expires) {
             Stage::Permitted
         } else if self.rebuild.is_some() {
             Stage::Rebuilt
-        } else if self.facts.is_some() {
-            Stage::Prepared
         } else {
-            Stage::Opened
+            Stage::Prepared
         }
     }
 }
@@ -176,9 +177,13 @@ impl Fold {
     /// The newest promotion of a project that has not ended. One that a later release has overtaken is left behind: a tag
     /// would go back to an older commit.
     pub fn unfinished(&self, project: &ProjectName) -> Option<PromotionId> {
-        let of = self.promotions().rev().filter(|(_, p)| p.opened.project == *project);
-        let newest = of.take_while(|(_, p)| p.release.is_none()).find(|(_, p)| p.refusal.is_none());
-        newest.map(|(id, _)| *id)
+        self.waiting(project).next()
+    }
+
+    /// Every promotion of a project that has not ended and was not overtaken, the newest first.
+    fn waiting<'a>(&'a self, project: &'a ProjectName) -> impl Iterator<Item = PromotionId> + 'a {
+        let of = self.promotions().rev().filter(move |(_, p)| p.opened.project == *project);
+        of.take_while(|(_, p)| p.release.is_none()).filter(|(_, p)| p.refusal.is_none()).map(|(id, _)| *id)
     }
 
     /// What a tag names, by the log and the image key.
@@ -297,6 +302,13 @@ impl Promotion {
     fn apply(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
         match body {
             Body::Facts(facts) => {
+                if self.facts.is_none() && !self.signed {
+                    // What was made of facts that were forgotten is not of these.
+                    (self.rebuild, self.rebuilt, self.permit) = (None, None, None);
+                    (self.permit_index, self.permit_entry) = (None, None);
+                    self.under_permit.clear();
+                    self.attempts.clear();
+                }
                 self.dossier = Some(facts.dossier);
                 self.facts = Some(facts);
             }

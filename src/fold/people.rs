@@ -152,7 +152,7 @@ impl Fold {
         };
         let in_flight = promotion
             .and_then(|id| self.promotion(&id))
-            .is_some_and(|promotion| self.unfinished(&promotion.opened.project) == Some(promotion.opened.promotion));
+            .is_some_and(|p| self.waiting(&p.opened.project).any(|id| id == p.opened.promotion));
         match in_flight {
             true => Err(format!("entry {index} is of a promotion in flight: let it end first")),
             false => Ok(()),

@@ -11,8 +11,9 @@ use artifact::statement::provenance::Provenance;
 use artifact::statement::sandbox::{Runs, Sandbox};
 use audit::entry::{Failed, Halted, Resigning, Signature};
 use audit::image_keys::ImageKeys;
-use audit::leaf::{RekorLeaf, Salt};
+use audit::leaf::{Commitment, RekorLeaf, Salt};
 use audit::note::Vkey;
+use policy::order::Action;
 use serde_json::json;
 
 use super::*;
@@ -401,4 +402,43 @@ fn an_opening_that_lies_about_being_a_trial_voids_nothing_that_follows() {
     let fold = house.fold([lie.into(), house.facts("a").into(), house.rebuild("a").into()]);
     assert!(fold.void().is_empty(), "policy and the signer judge it: {:?}", fold.void());
     assert_eq!(house.stage(&fold, "a", "2026-11-23T10:00:20Z"), Stage::Rebuilt);
+}
+
+#[test]
+fn facts_of_a_promotion_that_waits_behind_another_are_not_forgotten_before_it_ends() {
+    let house = House::new();
+    let forget = Action::Forget { indexes: vec![1] };
+    let mut bodies = house.permitted("a");
+    bodies.push(house.opened("b").into());
+    let waiting = house.fold(bodies.clone());
+    assert_eq!(waiting.unfinished(&"app".parse().unwrap()), Some(house.id("b")));
+    assert!(waiting.may(&forget).unwrap_err().contains("in flight"));
+    bodies.pop();
+    bodies.extend(house.released("b", 4));
+    house.fold(bodies).may(&forget).unwrap();
+}
+
+#[test]
+fn what_waits_and_has_no_facts_any_more_is_prepared_again() {
+    let house = House::new();
+    let mut fold = Fold::new(&house.keys);
+    let apply = |fold: &mut Fold, index, body: Body| {
+        let bytes = body.to_bytes().unwrap();
+        fold.apply(Entry { index, content: Content::Ours { body, bytes, salt: Salt::from_raw([0; 32]) } });
+    };
+    for (index, body) in (0..).zip(house.permitted("a")) {
+        match body {
+            Body::Facts(_) => {
+                let commitment = Commitment::to(Facts::KIND, &Salt::from_raw([0; 32]), &body.to_bytes().unwrap());
+                fold.apply(Entry { index, content: Content::Forgotten(commitment) });
+            }
+            body => apply(&mut fold, index, body),
+        }
+    }
+    assert!(fold.promotion(&house.id("a")).unwrap().rebuild.is_some());
+    for now in [EARLY, LATE] {
+        assert_eq!(house.stage(&fold, "a", now), Stage::Opened);
+    }
+    apply(&mut fold, 4, house.facts("a").into());
+    assert_eq!(house.stage(&fold, "a", EARLY), Stage::Prepared, "the rebuild and the permit were of other facts");
 }
