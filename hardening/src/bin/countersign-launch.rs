@@ -3,6 +3,7 @@
 //! `countersign-launch --state DIR --config DIR [--uid-base N] [--builder-memory BYTES] [--expose ROOM=PATH]… -- WORDS`; made by `countersign`.
 //! The menu, and what each room gets, stands in `hardening/src/menu.rs`.
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -101,6 +102,8 @@ fn order(perimeter: &Perimeter, room: Room, control: &UnixStream) -> Option<Star
     };
     if let Err(error) = menu::answer(control, channel) {
         eprintln!("countersign-launch: the coordinator's socket: {error}");
+        // It waits for an answer that will not come: let it hear the end instead.
+        let _ = control.shutdown(Shutdown::Both);
     }
     started
 }
