@@ -6,16 +6,18 @@ CARGO ?= cargo
 PEERS = buildkit containerd containers-image cosign cosign2 ggcr litewitness openbao page registries sigstore-js sigstore-verify \
 	tessera tlog-proof torchwood
 
-.PHONY: demo test bench check setup
+.PHONY: demo test test-peers bench check setup
 
 demo: setup ## the main job, on an embedded perimeter; ARGS="--keep DIR" keeps it
 	$(CARGO) build --workspace --locked
 	target/debug/countersign-demo $(ARGS)
 
-test: setup ## every test, on the real binaries
-	tests/peers/get $(PEERS)
+test: setup test-peers ## every test, on the real binaries
 	$(CARGO) build --workspace --locked --bins --tests
 	$(CARGO) test --workspace --locked
+
+test-peers: setup ## fetches and builds other people's tools: part of test, here to be done ahead of it
+	tests/peers/get $(PEERS)
 
 bench: ## what it costs, as ratios against other tools in the same run; quiet machines only
 	tests/setup bench
