@@ -266,27 +266,11 @@ impl Fold {
     }
 }
 
-/// What a rebuild's comparison says, which was verified.
-fn compared(rebuild: &Rebuild) -> Option<Comparison> {
-    let envelope = artifact::dsse::Envelope::parse(&rebuild.comparison.0).ok()?;
-    Some(artifact::statement::Statement::<Comparison>::parse(&envelope.payload.0).ok()?.predicate)
-}
-
-/// The dossier that a rebuild is of.
+/// The dossier that a rebuild is of, as its comparison says, which was verified.
 fn dossier_of(rebuild: &Rebuild) -> Option<Digest> {
-    compared(rebuild).map(|says| says.dossier)
-}
-
-/// The job that a rebuild is of.
-fn nonce_of(rebuild: &Rebuild) -> Option<String> {
-    compared(rebuild).map(|says| says.nonce)
-}
-
-/// The job that facts are of, as intake says, which was verified.
-fn stated_nonce(facts: &Facts) -> Option<String> {
-    let envelope = artifact::dsse::Envelope::parse(&facts.envelope.0).ok()?;
-    let statement = artifact::statement::Statement::<artifact::statement::facts::Facts>::parse(&envelope.payload.0);
-    Some(statement.ok()?.predicate.nonce)
+    let envelope = artifact::dsse::Envelope::parse(&rebuild.comparison.0).ok()?;
+    let statement = artifact::statement::Statement::<Comparison>::parse(&envelope.payload.0).ok()?;
+    Some(statement.predicate.dossier)
 }
 
 /// Which room a Hello is of.
@@ -318,14 +302,6 @@ impl Promotion {
     fn apply(&mut self, entry: Entry, body: Body) -> Option<&'static str> {
         match body {
             Body::Facts(facts) => {
-                let of_others = |rebuild: &Rebuild| nonce_of(rebuild) != stated_nonce(&facts);
-                if !self.signed && self.rebuild.as_ref().is_some_and(of_others) {
-                    // What was made of facts that are gone is not of these. Those that were stated again have one nonce.
-                    (self.rebuild, self.rebuilt, self.permit) = (None, None, None);
-                    (self.permit_index, self.permit_entry) = (None, None);
-                    self.under_permit.clear();
-                    self.attempts.clear();
-                }
                 self.dossier = Some(facts.dossier);
                 self.facts = Some(facts);
             }
