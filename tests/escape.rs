@@ -5,7 +5,10 @@ mod hostile;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
+use hardening::bundle::Bundle;
 use hostile::Hostile;
 
 use crate::crash::lose;
@@ -282,4 +285,34 @@ fn what_has_no_room_is_refused_for_good_and_the_setting_is_named() {
     let refused = hostile.refused(&["true; true"]);
     assert_eq!(refused.code, "source-broken", "{}", refused.message);
     assert!(refused.message.contains("memory_mib in builder.toml"), "{}", refused.message);
+}
+
+/// A runtime that could not copy itself has made nothing yet, and is started again; whatever else it fails of, it is not.
+#[test]
+fn a_runtime_that_could_not_copy_itself_is_started_again_and_any_other_failure_is_one() {
+    let busy = "nsexec[17]: could not ensure we are a cloned binary: Device or resource busy";
+    for (said, starts) in
+        [(busy, 4), ("nsexec[17]: could not ensure we are a cloned binary: No space left on device", 1)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let (runtime, counted) = (folder.path().join("runtime"), folder.path().join("counted"));
+        fs::write(&runtime, format!("#!/bin/sh\necho start >> {}\necho '{said}' >&2\nexit 1\n", counted.display()))
+            .unwrap();
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
+        let bundle = Bundle {
+            folder: folder.path().join("bundle"),
+            rootfs: folder.path().to_owned(),
+            hostname: "h".to_owned(),
+            cwd: "/".to_owned(),
+            umask: 0o022,
+            env: Vec::new(),
+            binds: Vec::new(),
+            ranges: false,
+            processes: 1,
+            memory: 1,
+        };
+        let failed = bundle.run(&runtime, "it", "true", Duration::from_secs(60)).unwrap_err();
+        assert!(failed.to_string().contains(said), "{failed}");
+        assert_eq!(fs::read_to_string(counted).unwrap().lines().count(), starts, "{said}");
+    }
 }

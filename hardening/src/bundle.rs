@@ -18,6 +18,16 @@ use crate::{denied, readback};
 /// How much of the end of a run's output is kept, in bytes: enough for the last lines of a failing build.
 const TAIL: usize = 16 << 10;
 
+/// How often a runtime is started that could not copy itself.
+const STARTS: usize = 4;
+
+/// The pause before such a start is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What runc says when the kernel would not seal the copy of runc that it starts from, because pages of it are held for a
+/// moment (memfd_create(2), F_SEAL_WRITE: EBUSY). It comes before runc has made anything.
+const NOT_COPIED: &str = "could not ensure we are a cloned binary: Device or resource busy";
+
 /// What may be done as root of the sandbox's own user namespace: what installing files needs.
 const CAPABILITIES: [&str; 8] = [
     "CAP_CHOWN",
@@ -94,11 +104,21 @@ pub enum SandboxError {
 
 impl Bundle {
     /// Starts the sandbox, compares what is there inside it with what was asked for, and only then has it run a script
-    /// with `/bin/sh -e`.
+    /// with `/bin/sh -e`. A runtime that could not copy itself is started again, a few times; nothing was made until then.
     ///
     /// # Errors
     /// When the runtime can't be started, or anything is not as asked: then nothing of the script was run.
     pub fn run(&self, runtime: &Path, name: &str, script: &str, limit: Duration) -> Result<Ended, SandboxError> {
+        for _ in 1..STARTS {
+            match self.start(runtime, name, script, limit) {
+                Err(SandboxError::NotAsAsked(said)) if said.contains(NOT_COPIED) => std::thread::sleep(PAUSE),
+                ended => return ended,
+            }
+        }
+        self.start(runtime, name, script, limit)
+    }
+
+    fn start(&self, runtime: &Path, name: &str, script: &str, limit: Duration) -> Result<Ended, SandboxError> {
         let io = |what: &str| {
             let what = what.to_owned();
             move |cause| SandboxError::Io { what, cause }
