@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use artifact::Digest;
 use demo::Vault;
 use demo::command::run;
 use demo::vault::{HEADER, KEY};
@@ -200,17 +201,21 @@ fn a_key_that_vault_would_give_away_or_that_is_another_is_not_used() {
 
 #[test]
 fn a_memory_that_was_taken_away_or_put_back_halts_the_house() {
-    for (spoil, said) in [("delete", "was deleted"), ("metadata", "was put back, or the entry was removed")] {
+    let removed = "was put back, or the entry was removed";
+    for (place, of_log, said) in [
+        ("data", true, "was deleted"),
+        ("metadata", true, removed),
+        ("data", false, "was deleted"),
+        ("metadata", false, removed),
+    ] {
         let vaulted = Vaulted::pinned("vault-transit");
         vaulted.scene.green("one");
         vaulted.scene.once(0);
-        let path = match spoil {
-            "delete" => "secret/data/countersign/state/log",
-            _ => "secret/metadata/countersign/state/log",
-        };
-        run(&mut vaulted.vault.command(&["delete", path])).unwrap();
+        let tag = format!("{}:latest", vaulted.scene.line.release);
+        let entry = if of_log { "log".to_owned() } else { format!("tags/{}", Digest::of(tag.as_bytes()).hex()) };
+        run(&mut vaulted.vault.command(&["delete", &format!("secret/{place}/countersign/state/{entry}")])).unwrap();
         vaulted.scene.green("two");
-        vaulted.said(4, &[said]);
+        vaulted.said(4, &[said, &entry]);
         assert_eq!(vaulted.signs().len(), 1);
     }
 }

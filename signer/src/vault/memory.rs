@@ -1,7 +1,8 @@
 //! The signer's memory in Vault: out of reach of whoever puts this host's disk back.
 //!
-//! One entry for the log, one for each tag, each changed by compare-and-set. Beside it, on this host, stands how far the
-//! entries had come: so that a Vault that was put back is found as well, and neither can go back without the other.
+//! One entry for the log, one for each tag, each changed by compare-and-set. Beside it, on this host, stands how far each of
+//! them had come: so that a Vault that was put back is found as well, or an entry that was taken away, and neither host can go
+//! back without the other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,11 +38,11 @@ pub struct VaultStore<'s> {
     _lock: Lock,
 }
 
-/// What stands on this host.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What stands on this host of an entry.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Beside {
-    /// The version of the entry for the log.
+    /// Its version in Vault.
     version: u64,
 }
 
@@ -73,45 +74,52 @@ impl<'s> VaultStore<'s> {
     pub fn open(session: &'s Session, kv: &Kv, own: &Path) -> Result<Self, Failure> {
         let mut raw = [0; 16];
         getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
-        let (by, beside) = (hex(&raw), own.join("vault-state.json"));
+        let (by, beside) = (hex(&raw), own.join("vault"));
         Ok(Self { session, kv: kv.clone(), by, beside, _lock: Lock::take(own)? })
     }
 
-    fn beside(&self) -> Result<Option<Beside>, Failure> {
-        match fs::read(&self.beside) {
+    /// Where the version of an entry stands on this host. Entries' names hold letters, digits and `/` alone.
+    fn beside(&self, name: &str) -> PathBuf {
+        self.beside.join(name.replace('/', "-"))
+    }
+
+    fn come(&self, name: &str) -> Result<u64, Failure> {
+        let path = self.beside(name);
+        match fs::read(&path) {
             Ok(bytes) => json::parse_canonical("state", &bytes)
-                .map(Some)
-                .map_err(|e| Failure::halt("signer-state-broken", format!("{}: {e}", self.beside.display()))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+                .map(|beside: Beside| beside.version)
+                .map_err(|e| Failure::halt("signer-state-broken", format!("{}: {e}", path.display()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(e) => Err(Failure::of_store("signer-state-broken", &e)),
         }
     }
 
-    /// Vault's version of the log's entry may never be below what stands here.
-    fn check(&self, version: u64) -> Result<(), Failure> {
-        let Some(beside) = self.beside()? else { return Ok(()) };
-        if version >= beside.version {
-            return Ok(());
+    /// Vault's version of an entry, 0 for none, may never be below what stands here; and goes on from it.
+    fn check(&self, name: &str, version: u64) -> Result<(), Failure> {
+        let come = self.come(name)?;
+        if version >= come {
+            return self.go_on(name, version);
         }
         let text = format!(
-            "{}/{}/{LOG} in Vault is at version {version}, and was at {} before: Vault was put back, or the entry was removed. \
+            "{}/{}/{name} in Vault is at version {version}, and was at {come} before: Vault was put back, or the entry was removed. \
              Nothing is signed by an older memory. If Vault was restored on purpose, compare its {TAGS} with the log's newest \
              releases, then remove {}",
             self.kv.mount,
             self.kv.path,
-            beside.version,
-            self.beside.display()
+            self.beside(name).display()
         );
         Err(Failure::halt("signer-state-rolled-back", text))
     }
 
-    fn go_on(&self, version: u64) -> Result<(), Failure> {
-        if self.beside()?.is_some_and(|beside| beside.version >= version) {
+    fn go_on(&self, name: &str, version: u64) -> Result<(), Failure> {
+        if self.come(name)? >= version {
             return Ok(());
         }
+        let path = self.beside(name);
+        let failed = |e: io::Error| Failure::later("signer-state", format!("{}: {e}", path.display()));
         let bytes = json::canonical("state", &Beside { version }).map_err(|e| Failure::halt("signer-state", e))?;
-        durable::replace(&self.beside, &bytes, 0o600)
-            .map_err(|e| Failure::later("signer-state", format!("{}: {e}", self.beside.display())))
+        durable::create_folder(&self.beside).map_err(failed)?;
+        durable::replace(&path, &bytes, 0o600).map_err(failed)
     }
 
     fn document(&self, name: &str, fields: &Fields) -> Result<Vec<u8>, Failure> {
@@ -144,8 +152,7 @@ impl Store for VaultStore<'_> {
             }
             Found::Deleted(version) => return Err(self.broken(LOG, &format!("version {version} was deleted"))),
         };
-        self.check(version)?;
-        self.go_on(version)?;
+        self.check(LOG, version)?;
         Ok(Memory { version, seen: of.seen, key: of.key, ..Memory::default() })
     }
 
@@ -153,8 +160,12 @@ impl Store for VaultStore<'_> {
         for tag in tags {
             let name = entry(tag);
             match kv::read(self.session, &self.kv, &name)? {
-                Found::Nothing => drop(memory.known.insert(tag.clone(), (0, None))),
+                Found::Nothing => {
+                    self.check(&name, 0)?;
+                    memory.known.insert(tag.clone(), (0, None));
+                }
                 Found::Entry(version, fields) => {
+                    self.check(&name, version)?;
                     let document = self.document(&name, &fields)?;
                     let of: OfTag = json::parse_canonical("state", &document).map_err(|e| self.broken(&name, &e))?;
                     if of.tag != *tag {
@@ -179,13 +190,15 @@ impl Store for VaultStore<'_> {
             }
             let of = OfTag { tag: tag.clone(), used: used.clone() };
             let document = json::canonical("state", &of).map_err(|e| Failure::halt("signer-state", e))?;
-            let version = self.put(&entry(&tag), version, &document)?;
+            let name = entry(&tag);
+            let version = self.put(&name, version, &document)?;
+            self.go_on(&name, version)?;
             memory.known.insert(tag, (version, Some(used)));
         }
         let of = OfLog { seen: memory.seen, key: memory.key.clone() };
         let document = json::canonical("state", &of).map_err(|e| Failure::halt("signer-state", e))?;
         memory.version = self.put(LOG, memory.version, &document)?;
-        self.go_on(memory.version)
+        self.go_on(LOG, memory.version)
     }
 }
 
