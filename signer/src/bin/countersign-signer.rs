@@ -82,16 +82,23 @@ fn in_session(entered: &Entered, config: &SignerConfig, session: &Session, own: 
     let Some(vault) = &config.vault else { return Err("[vault] is gone".to_owned()) };
     let store = match VaultStore::open(session, &vault.kv, own) {
         Ok(store) => store,
-        Err(failure) => return refuse(entered, &failure),
+        Err(failure) => {
+            session.end().unwrap_or_else(|e| eprintln!("countersign-signer: {e}"));
+            return refuse(entered, &failure);
+        }
     };
     let transit = vault.transit.as_ref().map(|transit| TransitVersions::new(session, transit));
     let kv = KvVersions::new(session, &vault.kv);
     let versions: &dyn Versions = transit.as_ref().map_or(&kv, |transit| transit);
     let locked = if transit.is_none() { lock_memory(entered) } else { Ok(()) };
-    let version = store.load().map_or(versions.first(), |memory| memory.key_version(versions.first()));
-    let key = match locked.and_then(|()| versions.version(version)) {
+    // Which version is in use is in the memory, and nowhere else.
+    let version = locked.and_then(|()| store.load()).map(|memory| memory.key_version(versions.first()));
+    let key = match version.and_then(|version| versions.version(version)) {
         Ok(key) => key,
-        Err(failure) => return refuse(entered, &failure),
+        Err(failure) => {
+            session.end().unwrap_or_else(|e| eprintln!("countersign-signer: {e}"));
+            return refuse(entered, &failure);
+        }
     };
     hello(entered, None)?;
     Serving { entered, config, key, versions, store: &store, session: Some(session) }.serve()
