@@ -25,7 +25,7 @@ use crate::orders;
 use crate::pass::{self, Ended};
 use crate::pipeline::{self, Outcome};
 use crate::retention::{self, Limits};
-use crate::stage::{prepare, rebuild, witness};
+use crate::stage::{self, prepare, rebuild, witness};
 use crate::status::Status;
 use crate::surroundings;
 use crate::timeline::Timeline;
@@ -209,7 +209,7 @@ fn asked_key(signer: &mut Door, ask: &Ask) -> Result<PublicKey, Failure> {
     match signer.receive()? {
         Answer::Key { key } => Ok(key),
         Answer::Failed(failure) => Err(failure),
-        _ => Err(Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")),
+        _ => Err(stage::signer::out_of_turn()),
     }
 }
 

@@ -7,4 +7,5 @@ pub mod rebuild;
 pub mod resign;
 pub mod rotate;
 pub mod sign;
+pub mod signer;
 pub mod witness;

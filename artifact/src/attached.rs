@@ -16,6 +16,9 @@ pub const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 /// The empty configuration of an artifact (OCI image specification, "Guidance for an empty descriptor").
 pub const EMPTY: &[u8] = b"{}";
 
+/// The annotation that says what a bundle's statement is.
+pub const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
+
 /// The annotation with the signature of a layer.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
@@ -32,7 +35,7 @@ pub fn referrer(
 ) -> Result<(Vec<u8>, Descriptor), JsonError> {
     let annotations = [
         ("dev.sigstore.bundle.content", "dsse-envelope"),
-        ("dev.sigstore.bundle.predicateType", predicate_type),
+        (PREDICATE, predicate_type),
         ("org.opencontainers.image.created", created),
     ]
     .map(|(k, v)| (k.to_owned(), v.to_owned()));
@@ -65,19 +68,27 @@ pub fn attestation_layer(envelope: &[u8], predicate_type: &str) -> Descriptor {
     Descriptor::of(ENVELOPE, envelope).annotated(SIGNATURE, "").annotated("predicateType", predicate_type)
 }
 
-/// The manifest that a legacy tag names, and its configuration.
+/// The configuration of what a legacy tag names: cosign's readers want a real one.
 ///
 /// # Errors
 /// Never for texts.
-pub fn legacy(layers: &[Descriptor]) -> Result<(Vec<u8>, Vec<u8>), JsonError> {
+pub fn legacy_config(layers: &[Descriptor]) -> Result<Vec<u8>, JsonError> {
     let diff_ids: Vec<Digest> = layers.iter().map(|l| l.digest).collect();
-    let config = json::canonical(
+    json::canonical(
         "configuration",
         &json!({
             "architecture": "", "config": {}, "created": "1970-01-01T00:00:00Z", "os": "",
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
         }),
-    )?;
+    )
+}
+
+/// The manifest that a legacy tag names, and its configuration.
+///
+/// # Errors
+/// Never for texts.
+pub fn legacy(layers: &[Descriptor]) -> Result<(Vec<u8>, Vec<u8>), JsonError> {
+    let config = legacy_config(layers)?;
     let manifest = json::canonical(
         "manifest",
         &json!({

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use artifact::Digest;
+use artifact::attached::fallback_tag;
 use artifact::name::Repository;
 use artifact::oci::{self, Descriptor, Index, MANIFEST_LIMIT};
 use reqwest::{Method, StatusCode};
@@ -110,10 +111,6 @@ impl Client {
         }
         Err(error(Fault::Contended(TRIES)))
     }
-}
-
-fn fallback_tag(subject: &Digest) -> String {
-    format!("sha256-{}", subject.hex())
 }
 
 /// The index with one more referrer; `None` when it lists it already. What others wrote stays as they wrote it.

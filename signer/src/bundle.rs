@@ -4,7 +4,7 @@ use artifact::digest::Base64;
 use artifact::dsse::Envelope;
 use artifact::failure::Failure;
 use artifact::key::PublicKey;
-use artifact::{Digest, json};
+use artifact::{Digest, attached, json};
 use audit::leaf::RekorLeaf;
 use audit::note::Vkey;
 use audit::receipt::Receipt;
@@ -12,9 +12,6 @@ use audit::recorded::Recorded;
 use serde_json::{Value, json};
 
 use crate::statements::ToSign;
-
-/// The media type of a bundle.
-pub(crate) const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// The leaf for a signature: Rekor's `hashedrekord` 0.0.2, over the digest of what was signed.
 ///
@@ -86,7 +83,7 @@ fn render(
     let checkpoint = receipt.verify(log, leaf).map_err(|e| Failure::halt("bundle-broken", e))?;
     let index = receipt.index.to_string();
     let bundle = json!({
-        "mediaType": MEDIA_TYPE,
+        "mediaType": attached::BUNDLE,
         "verificationMaterial": {
             "publicKey": {"hint": base64(key.id().0.raw())},
             "tlogEntries": [{

@@ -3,17 +3,8 @@
 //! Tags are read, changed and written: layers of others stay, ours is added once.
 
 use artifact::oci::{self, Descriptor, Manifest};
-use artifact::{Digest, json};
+use artifact::{attached, json};
 use serde_json::{Value, json};
-
-use crate::bundle::base64;
-use crate::statements::SIMPLE_SIGNING;
-
-/// The annotation with the signature.
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
-
-/// The media type of an envelope's layer.
-const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 
 /// One layer to add: its bytes, and how it is described.
 #[derive(Debug)]
@@ -26,15 +17,12 @@ pub(crate) struct Layer {
 
 /// The layer of `.sig`.
 pub(crate) fn signature_layer(payload: &[u8], signature: &[u8]) -> Layer {
-    let descriptor = Descriptor::of(SIMPLE_SIGNING, payload).annotated(SIGNATURE, &base64(signature));
-    Layer { bytes: payload.to_vec(), descriptor }
+    Layer { bytes: payload.to_vec(), descriptor: attached::signature_layer(payload, signature) }
 }
 
 /// A layer of `.att`.
 pub(crate) fn attestation_layer(envelope: &[u8], predicate_type: &str) -> Layer {
-    let descriptor =
-        Descriptor::of(ENVELOPE, envelope).annotated(SIGNATURE, "").annotated("predicateType", predicate_type);
-    Layer { bytes: envelope.to_vec(), descriptor }
+    Layer { bytes: envelope.to_vec(), descriptor: attached::attestation_layer(envelope, predicate_type) }
 }
 
 /// What a legacy tag is to name next.
@@ -66,24 +54,16 @@ pub(crate) fn with_layers(there: Option<&[u8]>, layers: &[Layer]) -> Result<Opti
     let list = manifest.get_mut("layers").and_then(Value::as_array_mut).ok_or("a manifest without layers")?;
     list.extend(missing.iter().map(|layer| json!(layer)));
     all.extend(missing);
-    let spelled = |value: &Value| json::canonical("manifest", value).map_err(|e| e.to_string());
-    let diff_ids: Vec<Digest> = all.iter().map(|l| l.digest).collect();
-    let config = spelled(&json!({
-        "architecture": "", "config": {}, "created": "1970-01-01T00:00:00Z", "os": "",
-        "rootfs": {"type": "layers", "diff_ids": diff_ids},
-    }))?;
+    let config = attached::legacy_config(&all).map_err(|e| e.to_string())?;
     manifest["config"] = json!(Descriptor::of(oci::CONFIG, &config));
-    let manifest = spelled(&manifest)?;
+    let manifest = json::canonical("manifest", &manifest).map_err(|e| e.to_string())?;
     Ok(Some(Changed { manifest, config }))
-}
-
-/// The tag beside an image: `sha256-HEX.SUFFIX`.
-pub(crate) fn tag(image: &Digest, suffix: &str) -> String {
-    format!("sha256-{}.{suffix}", image.hex())
 }
 
 #[cfg(test)]
 mod tests {
+    use artifact::Digest;
+
     use super::*;
 
     #[test]

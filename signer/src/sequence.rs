@@ -4,9 +4,9 @@
 mod again;
 #[cfg(test)]
 mod faults;
-mod record;
 mod resign;
 mod rotate;
+mod signing;
 #[cfg(test)]
 mod testkit;
 #[cfg(test)]
@@ -15,27 +15,22 @@ mod tests;
 use std::path::Path;
 
 use again::{check_use, previous};
-use artifact::digest::{Base64, hex};
 use artifact::failure::Failure;
-use artifact::key::PublicKey;
 use artifact::layout::Layout;
 use artifact::statement::permit::Terms;
 use artifact::{Digest, Moment};
 use audit::door::{Appended, Submission};
-use audit::entry::{Attempt, Bundle, Permit, PromotionId, Reason, Release, Signature};
+use audit::entry::{Permit, Reason, Release};
 use audit::keys::HouseKeys;
-use audit::recorded::{LastSeen, Proven, Recorded};
+use audit::recorded::{LastSeen, Recorded};
 use policy::Rules;
-use registry::Client;
+use signing::{Signing, at_registries};
 
-use crate::attempt::{ATTEMPTS, Made, not_recorded};
-use crate::bundle;
+use crate::attempt::{Made, not_recorded};
 use crate::config::SignerConfig;
 use crate::door::{Answer, ReleaseAsk};
 use crate::evidence::{Evidence, Stores};
 use crate::key::ImageKey;
-use crate::legacy;
-use crate::publish::{Attached, Publication, Published};
 use crate::state::{Memory, Store, Used};
 use crate::statements::{ToSign, statements};
 
@@ -84,8 +79,7 @@ pub struct Signer<'a> {
 /// One release in the making.
 struct Job<'a> {
     permit: Recorded<Permit>,
-    made: Made,
-    seen: LastSeen,
+    signing: Signing,
     memory: Memory,
     evidence: &'a Evidence,
 }
@@ -99,9 +93,11 @@ struct Admitted {
 }
 
 impl Admitted {
-    fn into_job(self, evidence: &Evidence) -> Job<'_> {
+    fn into_job(self, evidence: &Evidence, to_sign: Vec<ToSign>) -> Job<'_> {
         let Self { permit, made, seen, memory } = self;
-        Job { permit, made, seen, memory, evidence }
+        let (promotion, terms) = (permit.value().promotion, permit.value().terms.clone());
+        let signing = Signing { promotion, permit: permit.index(), terms, to_sign, made, seen };
+        Job { permit, signing, memory, evidence }
     }
 }
 
@@ -132,17 +128,19 @@ impl Signer<'_> {
         // The log first: one that was rolled back halts the house, whatever else is wrong.
         let admitted = self.admit(ask, store)?;
         let evidence = Evidence::verify(ask, self.keys, rules, &stores).map_err(Stop::Refused)?;
-        let mut job = admitted.into_job(&evidence);
-        let to_sign = statements(&job.permit, &evidence, &self.config.verifier_id, key.kept())?;
-        job.made.keep_sound(&to_sign, &key.public(), self.keys);
-        self.decide_again(&job, rules, job.made.complete(&to_sign))?;
-        stores.whole(&job.permit.value().terms.digest)?;
+        let to_sign = statements(&admitted.permit, &evidence, &self.config.verifier_id, key.kept())?;
+        let mut job = admitted.into_job(&evidence, to_sign);
+        job.signing.made.keep_sound(&job.signing.to_sign, &key.public(), self.keys);
+        self.decide_again(&job, rules, job.signing.made.complete(&job.signing.to_sign))?;
+        stores.whole(&job.signing.terms.digest)?;
         recorder.say("verified, and decided again");
-        let attempt = self.bind(&mut job, &to_sign, store, recorder)?;
-        self.sign(&mut job, &attempt, &to_sign, key, recorder)?;
-        self.bundle(&mut job, &to_sign, &key.public(), recorder)?;
+        let attempt = self.bind(&mut job, store, recorder)?;
+        job.signing.sign(&attempt, key, self.keys, recorder)?;
+        job.signing.bundle(key, self.keys, recorder)?;
         recorder.say("signed and recorded");
-        let published = self.publish(&job, &to_sign, &stores.rebuilds)?;
+        let mut publication = job.signing.publication(self, &stores.rebuilds, job.evidence.source_date)?;
+        publication.beside = job.memory.beside(&job.signing.terms.repository);
+        let published = at_registries(self, async |client| publication.publish(client).await)?;
         for erased in &published.erased {
             recorder.say(erased);
         }
@@ -167,145 +165,18 @@ impl Signer<'_> {
     }
 
     /// Records the attempt, and binds the tags to it by compare-and-set: a permit is used once, and never an older one.
-    ///
-    /// What is not signed yet needs an attempt of its own: an older one may have had its answer, which is lost, and nobody
-    /// signs twice for one attempt.
-    fn bind(
-        &self,
-        job: &mut Job<'_>,
-        to_sign: &[ToSign],
-        store: &dyn Store,
-        recorder: &mut dyn Recorder,
-    ) -> Result<String, Stop> {
-        let terms = job.permit.value().terms.clone();
-        let index = job.permit.index();
+    fn bind(&self, job: &mut Job<'_>, store: &dyn Store, recorder: &mut dyn Recorder) -> Result<String, Stop> {
+        let terms = job.signing.terms.clone();
         check_use(job, &terms)?;
-        if !job.made.complete(to_sign) {
-            if job.made.attempts.len() >= ATTEMPTS {
-                let text = format!(
-                    "{ATTEMPTS} attempts under the permit at {index}, and none had its answer: it must expire first"
-                );
-                return Err(Failure::later("attempts-exhausted", text).into());
-            }
-            let mut raw = [0; 16];
-            getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
-            let attempt = Attempt {
-                promotion: job.permit.value().promotion,
-                id: hex(&raw),
-                permit: index,
-                statements: to_sign.iter().map(|s| Digest::of(&s.payload)).collect(),
-                at: Moment::now(),
-            };
-            self.record(job, recorder, vec![Submission::Body(attempt.into())])?;
-        }
-        let attempt = job.made.attempts.last().map(|a| a.id.clone()).ok_or_else(lost)?;
-        let previous = previous(job, &terms);
+        let attempt = job.signing.attempt(self.keys, recorder)?;
+        let (permit, previous) = (job.permit.index(), previous(job, &terms));
         for name in names(&terms) {
             let (attempt, digest) = (attempt.clone(), terms.digest);
-            job.memory.tags.insert(name, Used { permit: index, attempt, digest, previous, released: false });
+            job.memory.tags.insert(name, Used { permit, attempt, digest, previous, released: false });
         }
-        job.memory.seen = job.seen;
+        job.memory.seen = job.signing.seen;
         store.swap(&mut job.memory)?;
         Ok(attempt)
-    }
-
-    /// Signs what is not signed yet, in one go, and records the signatures with their leaves before anything else happens
-    /// with them.
-    fn sign(
-        &self,
-        job: &mut Job<'_>,
-        attempt: &str,
-        to_sign: &[ToSign],
-        key: &dyn ImageKey,
-        recorder: &mut dyn Recorder,
-    ) -> Result<(), Stop> {
-        let missing: Vec<&ToSign> = to_sign.iter().filter(|s| job.made.signature(s).is_none()).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let messages: Vec<Vec<u8>> = missing.iter().map(|s| s.message()).collect();
-        let signatures = key.sign(&messages, attempt)?;
-        let public = key.public();
-        let mut submissions = Vec::new();
-        for ((statement, message), signature) in missing.into_iter().zip(&messages).zip(signatures) {
-            // Whoever keeps the key is not believed either.
-            public
-                .verify(message, &signature)
-                .map_err(|e| Failure::later("signature-wrong", format!("signing: {e}")))?;
-            let entry = Signature {
-                promotion: job.permit.value().promotion,
-                attempt: attempt.to_owned(),
-                payload_type: statement.payload_type.to_owned(),
-                payload: Base64(statement.payload.clone()),
-                signature: Base64(signature.clone()),
-                key: public.id(),
-                key_kept: key.kept().to_owned(),
-                at: Moment::now(),
-            };
-            submissions.push(Submission::Body(entry.into()));
-            if statement.is_statement() {
-                submissions.push(Submission::Raw(Base64(bundle::rekor_leaf(message, &signature, &public)?)));
-            }
-        }
-        self.record(job, recorder, submissions)
-    }
-
-    /// Assembles the bundles that are not there yet, and records them: what is attached is these very bytes.
-    fn bundle(
-        &self,
-        job: &mut Job<'_>,
-        to_sign: &[ToSign],
-        key: &PublicKey,
-        recorder: &mut dyn Recorder,
-    ) -> Result<(), Stop> {
-        let (promotion, subject) = (job.permit.value().promotion, job.permit.value().terms.digest);
-        let mut submissions = Vec::new();
-        for statement in to_sign.iter().filter(|s| s.is_statement()) {
-            if job.made.bundle(&statement.predicate_type, &subject).is_some() {
-                continue;
-            }
-            let signature = job.made.signature(statement).ok_or_else(lost)?;
-            let leaf = bundle::rekor_leaf(&statement.message(), &signature.signature.0, key)?;
-            let leaf = job.made.leaf(&leaf).ok_or_else(lost)?;
-            let bytes = bundle::bundle(&statement.payload, &signature.signature.0, key, leaf, &self.keys.log)?;
-            submissions.push(Submission::Body(bundle_entry(promotion, &signature.attempt, subject, statement, bytes)));
-        }
-        if submissions.is_empty() { Ok(()) } else { self.record(job, recorder, submissions) }
-    }
-
-    fn publish(&self, job: &Job<'_>, to_sign: &[ToSign], rebuilds: &Layout) -> Result<Published, Stop> {
-        let terms = &job.permit.value().terms;
-        let mut publication = Publication {
-            terms,
-            rebuilds,
-            bundles: Vec::new(),
-            signatures: Vec::new(),
-            attestations: Vec::new(),
-            created: job.evidence.source_date,
-            beside: job.memory.beside(&terms.repository),
-            replicas: self.config.replicas.of(&terms.repository).to_vec(),
-        };
-        for statement in to_sign {
-            let signature = job.made.signature(statement).ok_or_else(lost)?;
-            if !statement.is_statement() {
-                publication.signatures.push(legacy::signature_layer(&statement.payload, &signature.signature.0));
-                continue;
-            }
-            let bundle = job.made.bundle(&statement.predicate_type, &terms.digest).ok_or_else(lost)?;
-            let attached = Attached { predicate_type: bundle.predicate_type.clone(), bytes: bundle.bundle.0.clone() };
-            publication.bundles.push(attached);
-            if statement.predicate_type != crate::statements::SIGN {
-                let envelope =
-                    artifact::dsse::Envelope::new(statement.payload.clone(), signature.signature.0.clone()).to_bytes();
-                publication.attestations.push(legacy::attestation_layer(&envelope, &statement.predicate_type));
-            }
-        }
-        let client = Client::new(&self.config.registry).map_err(|e| Failure::later("registry-client", e))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Failure::later("runtime", e))?;
-        Ok(runtime.block_on(publication.publish(&client))?)
     }
 
     fn record_release(
@@ -316,9 +187,9 @@ impl Signer<'_> {
         store: &dyn Store,
         recorder: &mut dyn Recorder,
     ) -> Result<Answer, Stop> {
-        let terms = job.permit.value().terms.clone();
+        let terms = job.signing.terms.clone();
         let release = Release {
-            promotion: job.permit.value().promotion,
+            promotion: job.signing.promotion,
             lane: terms.lane.clone(),
             trial: terms.trial,
             project: terms.project.clone(),
@@ -331,47 +202,17 @@ impl Signer<'_> {
             referrers,
             at: Moment::now(),
         };
-        self.record(&mut job, recorder, vec![Submission::Body(release.into())])?;
+        job.signing.record(self.keys, recorder, vec![Submission::Body(release.into())])?;
         // Killed before this, the next permit may name either digest as the previous one: `previous` takes both.
         for name in names(&terms) {
             if let Some(used) = job.memory.tags.get_mut(&name) {
                 used.released = true;
             }
         }
-        job.memory.seen = job.seen;
+        job.memory.seen = job.signing.seen;
         store.swap(&mut job.memory)?;
         Ok(Answer::Released { digest: terms.digest, repository: terms.repository, tags: terms.tags })
     }
-
-    /// Has entries recorded, and admits each: nothing goes on from what is not proved.
-    fn record(&self, job: &mut Job<'_>, recorder: &mut dyn Recorder, submissions: Vec<Submission>) -> Result<(), Stop> {
-        let appended = recorder.record(submissions.clone(), job.seen.size())?;
-        if appended.receipts.len() != submissions.len() || appended.salts.len() != submissions.len() {
-            return Err(lost().into());
-        }
-        for ((submission, receipt), salt) in submissions.into_iter().zip(appended.receipts).zip(appended.salts) {
-            let content = match submission {
-                Submission::Body(body) => Base64(body.to_bytes().map_err(|e| Failure::halt("entry-broken", e))?),
-                Submission::Raw(raw) => raw,
-            };
-            let proven = Proven { content, salt, receipt };
-            let taken = job.made.take(&mut job.seen, self.keys, &proven, &appended.consistency);
-            taken.map_err(|e| Stop::Failed(not_recorded(&e)))?;
-        }
-        Ok(())
-    }
-}
-
-fn bundle_entry(
-    promotion: PromotionId,
-    attempt: &str,
-    subject: Digest,
-    statement: &ToSign,
-    bytes: Vec<u8>,
-) -> audit::entry::Body {
-    let predicate_type = statement.predicate_type.clone();
-    let (attempt, bundle, at) = (attempt.to_owned(), Base64(bytes), Moment::now());
-    Bundle { promotion, attempt, subject, predicate_type, bundle, at }.into()
 }
 
 /// The tags of a permit, as the memory names them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use artifact::Digest;
+use artifact::attached::SIMPLE_SIGNING;
 use artifact::dsse;
 use artifact::failure::Failure;
 use artifact::json;
@@ -20,9 +21,6 @@ use crate::evidence::Evidence;
 
 /// The predicate of an image signature, as cosign reads it.
 pub(crate) const SIGN: &str = "https://sigstore.dev/cosign/sign/v1";
-
-/// The media type of a simple signing payload.
-pub(crate) const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 /// One thing to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]

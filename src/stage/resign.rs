@@ -4,11 +4,11 @@ use artifact::failure::{Failure, Retry};
 use audit::entry::PromotionId;
 use audit::reader::Entry;
 use audit::recorded::Proven;
-use hardening::menu::Room;
 use signer::door::{Answer, Ask, ResignAsk};
 
 use crate::house::House;
 use crate::ledger::Ledger;
+use crate::stage::signer::{converse, out_of_turn};
 use crate::status::Status;
 
 /// Has the signer sign again what an order that stands asks for, if one does.
@@ -43,30 +43,13 @@ pub fn sweep(house: &House, ledger: &mut Ledger) -> Result<Status, Failure> {
 }
 
 fn resign(house: &House, ledger: &mut Ledger, order: u64, id: &PromotionId) -> Result<(), Failure> {
-    // One job, one signer: what it may use of Vault ends with its answer.
-    let mut signer = house.room(Room::Signer)?;
-    signer.send(&Ask::State)?;
-    let seen = match signer.receive()? {
-        Answer::State { seen } => seen,
-        Answer::Failed(failure) => return Err(failure),
-        _ => return Err(out_of_turn()),
-    };
-    let ask = ask(ledger, order, id, seen)?;
-    signer.send(&Ask::Resign(Box::new(ask)))?;
-    loop {
-        match signer.receive()? {
-            Answer::Progress { text } => house.timeline.line("signer", &text),
-            Answer::Record { submissions, since } => {
-                let appended = ledger.append(submissions, since)?;
-                signer.send(&Ask::Recorded(appended))?;
-            }
-            Answer::Resigned { digest } => {
-                house.timeline.line("signer", &format!("signed {digest} again"));
-                return Ok(());
-            }
-            Answer::Failed(failure) => return Err(failure),
-            _ => return Err(out_of_turn()),
+    let asked = |ledger: &mut Ledger, seen| ask(ledger, order, id, seen).map(|ask| Ask::Resign(Box::new(ask)));
+    match converse(house, ledger, asked)? {
+        Answer::Resigned { digest } => {
+            house.timeline.line("signer", &format!("signed {digest} again"));
+            Ok(())
         }
+        _ => Err(out_of_turn()),
     }
 }
 
@@ -91,8 +74,4 @@ fn ask(ledger: &mut Ledger, order: u64, id: &PromotionId, seen: u64) -> Result<R
     let (order, permit, release) = (next()?, next()?, next()?);
     let signed = (0..signed).map(|_| next()).collect::<Result<_, _>>()?;
     Ok(ResignAsk { order, permit, signed, release, made: all.collect(), consistency: proved.consistency })
-}
-
-fn out_of_turn() -> Failure {
-    Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")
 }

@@ -1,11 +1,11 @@
 //! Rotating the image key: the signer counts the people again, and takes the other key up; the coordinator carries.
 
 use artifact::failure::Failure;
-use hardening::menu::Room;
 use signer::door::{Answer, Ask, RotateAsk};
 
 use crate::house::House;
 use crate::ledger::Ledger;
+use crate::stage::signer::{converse, out_of_turn};
 use crate::status::Status;
 
 /// Has the signer take up what the order of this entry says.
@@ -13,32 +13,16 @@ use crate::status::Status;
 /// # Errors
 /// The signer's own list or its key says no; or it can't be done now.
 pub fn rotate(house: &House, ledger: &mut Ledger, order: u64) -> Result<u64, Failure> {
-    let out_of_turn = || Failure::halt("signer-out-of-turn", "the signer answered something else than was asked");
     let entry = ledger.fold().rotate_order(order).cloned();
     let entry = entry.ok_or_else(|| Failure::halt("stage-out-of-order", "no order to rotate stands there"))?;
-    let mut signer = house.room(Room::Signer)?;
-    signer.send(&Ask::State)?;
-    let seen = match signer.receive()? {
-        Answer::State { seen } => seen,
-        Answer::Failed(failure) => return Err(failure),
-        _ => return Err(out_of_turn()),
+    let ask = |ledger: &mut Ledger, seen| {
+        let mut proved = ledger.prove(vec![order], seen)?;
+        let proven = proved.receipts.pop().and_then(|receipt| entry.proven(receipt)).ok_or_else(out_of_turn)?;
+        Ok(Ask::Rotate(Box::new(RotateAsk { order: proven, consistency: proved.consistency })))
     };
-    let mut proved = ledger.prove(vec![order], seen)?;
-    let proven = proved.receipts.pop().and_then(|receipt| entry.proven(receipt)).ok_or_else(out_of_turn)?;
-    signer.send(&Ask::Rotate(Box::new(RotateAsk { order: proven, consistency: proved.consistency })))?;
-    loop {
-        match signer.receive()? {
-            Answer::Progress { text } => house.timeline.line("signer", &text),
-            Answer::Record { submissions, since } => {
-                let appended = ledger.append(submissions, since)?;
-                signer.send(&Ask::Recorded(appended))?;
-            }
-            Answer::Rotated { index } if ledger.fold().unpinned().is_some_and(|(at, _)| at == index) => {
-                return Ok(index);
-            }
-            Answer::Failed(failure) => return Err(failure),
-            _ => return Err(out_of_turn()),
-        }
+    match converse(house, ledger, ask)? {
+        Answer::Rotated { index } if ledger.fold().unpinned().is_some_and(|(at, _)| at == index) => Ok(index),
+        _ => Err(out_of_turn()),
     }
 }
 

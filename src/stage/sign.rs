@@ -1,15 +1,13 @@
-//! Signing: a dialogue in which the signer judges again, and the coordinator does nothing but carry: what is recorded to
-//! the signer, what the signer wants recorded to the keeper.
+//! Signing: what the signer is shown, and what comes of its answer.
 
 use artifact::Digest;
 use artifact::failure::Failure;
 use audit::entry::{PromotionId, Reason};
 use audit::reader::Entry;
 use audit::recorded::Proven;
-use hardening::menu::Room;
 use signer::door::{Answer, Ask, ReleaseAsk};
 
-use crate::house::{Door, Pass};
+use crate::house::Pass;
 use crate::ledger::Ledger;
 use crate::stage;
 
@@ -24,49 +22,29 @@ pub fn sign(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId) -> Result<()
     if let Some(permit) = &ledger.promotion(id)?.permit {
         stage::decide::unrevoked(ledger, &permit.terms.digest)?;
     }
-    let mut signer = pass.house.room(Room::Signer)?;
-    signer.send(&Ask::State)?;
-    let seen = match signer.receive()? {
-        Answer::State { seen } => seen,
-        Answer::Failed(failure) => return Err(failure),
-        _ => return Err(out_of_turn()),
-    };
-    let ask = release_ask(ledger, id, seen)?;
-    signer.send(&Ask::Release(Box::new(ask)))?;
-    carry(pass, ledger, id, &mut signer)
-}
-
-/// Carries between signer and keeper until the signer is done.
-fn carry(pass: &Pass<'_>, ledger: &mut Ledger, id: &PromotionId, signer: &mut Door) -> Result<(), Failure> {
-    loop {
-        match signer.receive()? {
-            Answer::Progress { text } => pass.house.timeline.line("signer", &text),
-            Answer::Record { submissions, since } => {
-                let appended = ledger.append(submissions, since)?;
-                signer.send(&Ask::Recorded(appended))?;
-            }
-            Answer::Released { digest, repository, .. } => {
-                pass.house.timeline.line("signer", &format!("published {repository}@{digest}"));
+    let ask = |ledger: &mut Ledger, seen| release_ask(ledger, id, seen).map(|ask| Ask::Release(Box::new(ask)));
+    match stage::signer::converse(pass.house, ledger, ask) {
+        Ok(Answer::Released { digest, repository, .. }) => {
+            pass.house.timeline.line("signer", &format!("published {repository}@{digest}"));
+            Ok(())
+        }
+        Ok(Answer::Refused { reasons }) if is_mended_by_a_look(&reasons, ledger, id)? => {
+            // It took too long to get here, or a pass ended between looking again and deciding again.
+            stage::decide::decide(pass, ledger, id)?;
+            if ledger.promotion(id)?.refusal.is_some() {
                 return Ok(());
             }
-            Answer::Refused { reasons } if is_mended_by_a_look(&reasons, ledger, id)? => {
-                // It took too long to get here, or a pass ended between looking again and deciding again.
-                stage::decide::decide(pass, ledger, id)?;
-                if ledger.promotion(id)?.refusal.is_some() {
-                    return Ok(());
-                }
-                let text = "the permit was too old, or of facts before the newest; it was decided anew, run again";
-                return Err(Failure::later("permit-renewed", text));
-            }
-            Answer::Refused { reasons } => return ledger.refuse(id, reasons),
-            Answer::Failed(failure) if failure.code == BROKEN && !ledger.promotion(id)?.signed => {
-                // A person must look; but this promotion can't be mended, and the next one must not wait for it.
-                ledger.refuse(id, vec![Reason { code: failure.code.clone(), message: failure.message.clone() }])?;
-                return Err(failure);
-            }
-            Answer::Failed(failure) => return Err(failure),
-            _ => return Err(out_of_turn()),
+            let text = "the permit was too old, or of facts before the newest; it was decided anew, run again";
+            Err(Failure::later("permit-renewed", text))
         }
+        Ok(Answer::Refused { reasons }) => ledger.refuse(id, reasons),
+        Ok(_) => Err(stage::signer::out_of_turn()),
+        Err(failure) if failure.code == BROKEN && !ledger.promotion(id)?.signed => {
+            // A person must look; but this promotion can't be mended, and the next one must not wait for it.
+            ledger.refuse(id, vec![Reason { code: failure.code.clone(), message: failure.message.clone() }])?;
+            Err(failure)
+        }
+        Err(failure) => Err(failure),
     }
 }
 
@@ -108,8 +86,4 @@ fn release_ask(ledger: &mut Ledger, id: &PromotionId, seen: u64) -> Result<Relea
         comparisons: vec![rebuild.comparison],
         provenances: vec![rebuild.provenance],
     })
-}
-
-fn out_of_turn() -> Failure {
-    Failure::halt("signer-out-of-turn", "the signer answered something else than was asked")
 }

@@ -1,14 +1,11 @@
 //! Whether the release before this one is still whole. A tag has no compare-and-set: what another writer erases from a shared
 //! tag, or a cleanup from a registry, can only be detected, and the next release is when we look.
 
-use artifact::Digest;
 use artifact::oci::{Descriptor, Index, Manifest};
+use artifact::{Digest, attached};
 use registry::Client;
 
 use super::Publication;
-use super::target::PREDICATE;
-use crate::legacy;
-use crate::statements::SIMPLE_SIGNING;
 
 impl Publication<'_> {
     /// What every release has, and the one before this one has no more. It keeps nothing from being published.
@@ -33,13 +30,13 @@ impl Publication<'_> {
             gone.push(format!("no bundle of {} is attached any more", bundle.predicate_type));
         }
         for suffix in ["sig", "att"] {
-            let tag = legacy::tag(previous, suffix);
+            let tag = attached::legacy_tag(previous, suffix);
             let layers = match client.manifest(repository, &tag).await? {
                 None => Vec::new(),
                 Some((bytes, _)) => Manifest::parse(&bytes).map(|m| m.layers).unwrap_or_default(),
             };
             let whole = match suffix {
-                "sig" => layers.iter().any(|l| l.media_type == SIMPLE_SIGNING),
+                "sig" => layers.iter().any(|l| l.media_type == attached::SIMPLE_SIGNING),
                 _ => self.attestations.iter().all(|ours| layers.iter().any(|l| says_the_same(l, &ours.descriptor))),
             };
             if !whole {
@@ -52,7 +49,7 @@ impl Publication<'_> {
 
 /// By the annotation alone: some registries list another artifact type than a manifest has.
 fn has_bundle(listed: &Index, predicate_type: &str) -> bool {
-    listed.manifests.iter().any(|m| m.annotations.get(PREDICATE).is_some_and(|p| p == predicate_type))
+    listed.manifests.iter().any(|m| m.annotations.get(attached::PREDICATE).is_some_and(|p| p == predicate_type))
 }
 
 /// Whether two layers hold statements of one type.

@@ -1,26 +1,17 @@
 //! One repository on its way to a whole release: everything but its names.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use artifact::attached;
 use artifact::digest::Digest;
 use artifact::failure::Failure;
-use artifact::json;
 use artifact::layout::LayoutError;
 use artifact::name::Repository;
 use artifact::oci::{self, Descriptor, Manifest};
 use registry::{Client, Fault, Listing, RegistryError};
-use serde_json::json;
 
 use super::{Attached, Publication, ROUNDS, failed};
-use crate::bundle::MEDIA_TYPE;
 use crate::legacy::{self, Layer};
-
-/// The empty configuration of an artifact (OCI image specification, "Guidance for an empty descriptor").
-const EMPTY: &[u8] = b"{}";
-
-/// The annotation that says what a bundle's statement is.
-pub(super) const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
 
 /// A bundle's manifest, and how an index lists it.
 struct Referrer {
@@ -110,7 +101,7 @@ impl Target<'_> {
     /// fallback tag's index as well. What another writer of that index erased meanwhile is put there again.
     async fn attach(&self, subject_size: u64) -> Result<Vec<Digest>, Failure> {
         let mut ours = Vec::new();
-        self.client.push_bytes(self.repository, EMPTY).await.map_err(failed)?;
+        self.client.push_bytes(self.repository, attached::EMPTY).await.map_err(failed)?;
         for bundle in &self.publication.bundles {
             self.client.push_bytes(self.repository, &bundle.bytes).await.map_err(failed)?;
             ours.push(self.referrer(bundle, subject_size)?);
@@ -161,37 +152,18 @@ impl Target<'_> {
         self.client.listing(self.repository, &self.publication.terms.digest).await.map_err(failed)
     }
 
-    fn annotations(&self, bundle: &Attached) -> BTreeMap<String, String> {
-        [
-            ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
-            (PREDICATE, bundle.predicate_type.clone()),
-            ("org.opencontainers.image.created", self.publication.created.to_string()),
-        ]
-        .map(|(k, v)| (k.to_owned(), v))
-        .into()
-    }
-
     fn referrer(&self, bundle: &Attached, subject_size: u64) -> Result<Referrer, Failure> {
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": oci::MANIFEST,
-            "artifactType": MEDIA_TYPE,
-            "config": Descriptor::of(oci::EMPTY, EMPTY),
-            "layers": [Descriptor::of(MEDIA_TYPE, &bundle.bytes)],
-            "subject": Descriptor::new(oci::MANIFEST, self.publication.terms.digest, subject_size),
-            "annotations": self.annotations(bundle),
-        });
-        let manifest = json::canonical("referrer", &manifest).map_err(|e| Failure::halt("referrer-broken", e))?;
-        let mut listed = Descriptor::of(oci::MANIFEST, &manifest);
-        listed.artifact_type = Some(MEDIA_TYPE.to_owned());
-        listed.annotations = self.annotations(bundle);
+        let subject = Descriptor::new(oci::MANIFEST, self.publication.terms.digest, subject_size);
+        let (layer, created) = (Descriptor::of(attached::BUNDLE, &bundle.bytes), self.publication.created.to_string());
+        let (manifest, listed) = attached::referrer(&layer, &bundle.predicate_type, &subject, &created)
+            .map_err(|e| Failure::halt("referrer-broken", e))?;
         Ok(Referrer { manifest, listed })
     }
 
     /// Adds layers to a legacy tag, beside those of others, and reads it back. A tag has no compare-and-set: when another
     /// writer was in between, it is done again.
     async fn add_layers(&self, suffix: &str, layers: &[Layer]) -> Result<(), Failure> {
-        let tag = legacy::tag(&self.publication.terms.digest, suffix);
+        let tag = attached::legacy_tag(&self.publication.terms.digest, suffix);
         // Before the tag is read, so that little time passes until it is written.
         for layer in layers {
             self.client.push_bytes(self.repository, &layer.bytes).await.map_err(failed)?;

@@ -89,7 +89,7 @@ pub(super) fn check_use(job: &Job<'_>, terms: &Terms) -> Result<(), Stop> {
             let text = format!("{}:{tag} was last written under the permit at {}", terms.repository, used.permit);
             return Err(refused("permit-superseded", text));
         }
-        if used.permit == index && (used.released || !job.made.knows(&used.attempt)) {
+        if used.permit == index && (used.released || !job.signing.made.knows(&used.attempt)) {
             return Err(refused("permit-used", format!("the permit at {index} was used for attempt {}", used.attempt)));
         }
     }

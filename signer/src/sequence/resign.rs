@@ -2,38 +2,29 @@
 //! counts where it stands in the log. Attempt first, then signatures, bundles, what hangs on the image, and the entry that says
 //! so; no tag is touched. Killed anywhere and asked again, it goes on with what is recorded.
 
-use artifact::digest::{Base64, hex};
+use artifact::attached::SIMPLE_SIGNING;
 use artifact::failure::Failure;
 use artifact::layout::Layout;
-use artifact::statement::permit::Terms;
 use artifact::{Digest, Moment, dsse, json};
 use audit::door::Submission;
-use audit::entry::{Attempt, Body, Order, Permit, PromotionId, Release, Resigning, Signature};
+use audit::entry::{Body, Order, Permit, Release, Resigning, Signature};
 use audit::recorded::LastSeen;
 use audit::released::{self, Vouched};
 use policy::order::Action;
-use registry::Client;
 use serde_json::Value;
 
-use super::{Recorder, Signer, bundle_entry, lost, record};
+use super::signing::{Signing, at_registries};
+use super::{Recorder, Signer};
 use crate::attempt::{Made, not_recorded};
-use crate::bundle;
 use crate::door::{Answer, ResignAsk};
 use crate::key::ImageKey;
-use crate::legacy;
-use crate::publish::{Attached, Publication};
 use crate::state::Store;
-use crate::statements::{SIGN, SIMPLE_SIGNING, ToSign};
+use crate::statements::ToSign;
 
 /// One release that is signed again.
 struct Again {
     order: u64,
-    permit: u64,
-    promotion: PromotionId,
-    terms: Terms,
-    to_sign: Vec<ToSign>,
-    made: Made,
-    seen: LastSeen,
+    signing: Signing,
 }
 
 impl Signer<'_> {
@@ -54,18 +45,19 @@ impl Signer<'_> {
         }
         let mut memory = store.load()?;
         let mut again = self.admit_again(ask, memory.seen)?;
-        again.made.keep_sound(&again.to_sign, &public, self.keys);
-        let attempt = self.attempt_again(&mut again, recorder)?;
+        let Again { order, ref mut signing } = again;
+        signing.made.keep_sound(&signing.to_sign, &public, self.keys);
+        let attempt = signing.attempt(self.keys, recorder)?;
         // By compare-and-set: of two signers at once, one goes on.
-        memory.seen = again.seen;
+        memory.seen = signing.seen;
         store.swap(&mut memory)?;
-        self.sign_again(&mut again, &attempt, key, recorder)?;
-        self.bundle_again(&mut again, key, recorder)?;
-        let referrers = self.attach(&again)?;
-        let (digest, promotion, order) = (again.terms.digest, again.promotion, again.order);
+        signing.sign(&attempt, key, self.keys, recorder)?;
+        signing.bundle(key, self.keys, recorder)?;
+        let referrers = self.attach(signing)?;
+        let (digest, promotion) = (signing.terms.digest, signing.promotion);
         let said = Resigning { promotion, order, attempt, digest, referrers, at: Moment::now() };
-        self.take(&mut again, recorder, vec![Submission::Body(said.into())])?;
-        memory.seen = again.seen;
+        signing.record(self.keys, recorder, vec![Submission::Body(said.into())])?;
+        memory.seen = signing.seen;
         store.swap(&mut memory)?;
         Ok(Answer::Resigned { digest })
     }
@@ -94,7 +86,8 @@ impl Signer<'_> {
         made.attempts.retain(|a| a.permit == permit.index());
         let (order, promotion) = (order.index(), release.value().promotion);
         let terms = permit.value().terms.clone();
-        Ok(Again { order, permit: permit.index(), promotion, terms, to_sign, made, seen })
+        let signing = Signing { promotion, permit: permit.index(), terms, to_sign, made, seen };
+        Ok(Again { order, signing })
     }
 
     /// What was signed for a release, each payload by the image key that was in force where its signature stands.
@@ -139,128 +132,12 @@ impl Signer<'_> {
             .ok_or_else(|| unfit("a statement of it has no signature that counts, or is of another image"))
     }
 
-    /// A new attempt when anything is to be signed still, because the answer to an older one may be lost; or the newest.
-    fn attempt_again(&self, again: &mut Again, recorder: &mut dyn Recorder) -> Result<String, Failure> {
-        if !again.made.complete(&again.to_sign) {
-            let mut raw = [0; 16];
-            getrandom::fill(&mut raw).map_err(|e| Failure::later("no-random-numbers", e))?;
-            let attempt = Attempt {
-                promotion: again.promotion,
-                id: hex(&raw),
-                permit: again.permit,
-                statements: again.to_sign.iter().map(|s| Digest::of(&s.payload)).collect(),
-                at: Moment::now(),
-            };
-            self.take(again, recorder, vec![Submission::Body(attempt.into())])?;
-        }
-        again.made.attempts.last().map(|a| a.id.clone()).ok_or_else(lost)
-    }
-
-    fn sign_again(
-        &self,
-        again: &mut Again,
-        attempt: &str,
-        key: &dyn ImageKey,
-        recorder: &mut dyn Recorder,
-    ) -> Result<(), Failure> {
-        let public = key.public();
-        let missing: Vec<_> = again.to_sign.iter().filter(|s| again.made.signature(s).is_none()).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let messages: Vec<_> = missing.iter().map(|statement| statement.message()).collect();
-        let signatures = key.sign(&messages, attempt)?;
-        let mut submissions = Vec::new();
-        for ((statement, message), signature) in missing.iter().zip(&messages).zip(signatures) {
-            public
-                .verify(message, &signature)
-                .map_err(|e| Failure::later("signature-wrong", format!("signing: {e}")))?;
-            let entry = Signature {
-                promotion: again.promotion,
-                attempt: attempt.to_owned(),
-                payload_type: statement.payload_type.to_owned(),
-                payload: Base64(statement.payload.clone()),
-                signature: Base64(signature.clone()),
-                key: public.id(),
-                key_kept: key.kept().to_owned(),
-                at: Moment::now(),
-            };
-            submissions.push(Submission::Body(entry.into()));
-            if statement.is_statement() {
-                submissions.push(Submission::Raw(Base64(bundle::rekor_leaf(message, &signature, &public)?)));
-            }
-        }
-        self.take(again, recorder, submissions)
-    }
-
-    fn bundle_again(&self, again: &mut Again, key: &dyn ImageKey, recorder: &mut dyn Recorder) -> Result<(), Failure> {
-        let (public, subject, promotion) = (key.public(), again.terms.digest, again.promotion);
-        let mut submissions = Vec::new();
-        for statement in again.to_sign.iter().filter(|s| s.is_statement()) {
-            if again.made.bundle(&statement.predicate_type, &subject).is_some() {
-                continue;
-            }
-            let signature = again.made.signature(statement).ok_or_else(lost)?;
-            let leaf = bundle::rekor_leaf(&statement.message(), &signature.signature.0, &public)?;
-            let leaf = again.made.leaf(&leaf).ok_or_else(lost)?;
-            let bytes = bundle::bundle(&statement.payload, &signature.signature.0, &public, leaf, &self.keys.log)?;
-            submissions.push(Submission::Body(bundle_entry(promotion, &signature.attempt, subject, statement, bytes)));
-        }
-        self.take(again, recorder, submissions)
-    }
-
     /// Hangs what is new on the image, beside what hangs there.
-    fn attach(&self, again: &Again) -> Result<Vec<Digest>, Failure> {
+    fn attach(&self, signing: &Signing) -> Result<Vec<Digest>, Failure> {
         let rebuilds = Layout::open(self.state.join("public/compare/out"));
-        let created = again.made.attempts.last().map_or(again.terms.decided, |a| a.at);
-        let mut publication = Publication {
-            terms: &again.terms,
-            rebuilds: &rebuilds,
-            bundles: Vec::new(),
-            signatures: Vec::new(),
-            attestations: Vec::new(),
-            created,
-            beside: Vec::new(),
-            replicas: self.config.replicas.of(&again.terms.repository).to_vec(),
-        };
-        for statement in &again.to_sign {
-            let signature = &again.made.signature(statement).ok_or_else(lost)?.signature.0;
-            if !statement.is_statement() {
-                publication.signatures.push(legacy::signature_layer(&statement.payload, signature));
-                continue;
-            }
-            let predicate_type = statement.predicate_type.clone();
-            let bundle = again.made.bundle(&predicate_type, &again.terms.digest).ok_or_else(lost)?;
-            if predicate_type != SIGN {
-                let envelope = dsse::Envelope::new(statement.payload.clone(), signature.clone()).to_bytes();
-                publication.attestations.push(legacy::attestation_layer(&envelope, &predicate_type));
-            }
-            publication.bundles.push(Attached { predicate_type, bytes: bundle.bundle.0.clone() });
-        }
-        let client = Client::new(&self.config.registry).map_err(|e| Failure::later("registry-client", e))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| Failure::later("runtime", e))?;
-        runtime.block_on(publication.attach_more(&client))
-    }
-
-    /// Has entries recorded, and admits each.
-    fn take(
-        &self,
-        again: &mut Again,
-        recorder: &mut dyn Recorder,
-        submissions: Vec<Submission>,
-    ) -> Result<(), Failure> {
-        if submissions.is_empty() {
-            return Ok(());
-        }
-        let (proven, consistency) = record::proven(recorder, submissions, again.seen.size())?;
-        for one in &proven {
-            let taken = again.made.take(&mut again.seen, self.keys, one, &consistency);
-            taken.map_err(|e| not_recorded(&e))?;
-        }
-        Ok(())
+        let created = signing.made.attempts.last().map_or(signing.terms.decided, |a| a.at);
+        let publication = signing.publication(self, &rebuilds, created)?;
+        at_registries(self, async |client| publication.attach_more(client).await)
     }
 }
 

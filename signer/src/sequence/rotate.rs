@@ -11,7 +11,7 @@ use audit::entry::{Order, Rotation};
 use audit::rotation::{attempt, statement};
 use policy::order::Action;
 
-use super::{Recorder, Signer, lost, record};
+use super::{Recorder, Signer, lost};
 use crate::attempt::not_recorded;
 use crate::door::{Answer, RotateAsk};
 use crate::key::{ImageKey, Versions};
@@ -76,7 +76,7 @@ impl Signer<'_> {
         let (by_before, by_key) = (sign(&*old, taken.before)?, sign(&*new, version)?);
         let rotation = Rotation { order: index, before, key, version, by_before, by_key, at: Moment::now() };
         let submissions = vec![Submission::Body(rotation.into())];
-        let (proven, consistency) = record::proven(recorder, submissions, memory.seen.size())?;
+        let (proven, consistency) = recorder.proven(submissions, memory.seen.size())?;
         let proven = proven.first().ok_or_else(lost)?;
         let index = memory.seen.admit(&self.keys.log, proven, &consistency).map_err(recorded)?.index();
         store.swap(&mut memory)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use artifact::attached;
 use artifact::digest::Base64;
 use artifact::failure::Failure;
 use artifact::key::{P256Key, PublicKey};
@@ -244,7 +245,7 @@ pub(super) async fn wrong(client: &Client, repository: &Repository, key: &Public
         }
     }
     let layers = |there: Option<(Vec<u8>, Digest)>| there.map_or(vec![], |(b, _)| Manifest::parse(&b).unwrap().layers);
-    let sig = layers(client.manifest(repository, &legacy::tag(&digest, "sig")).await.unwrap());
+    let sig = layers(client.manifest(repository, &attached::legacy_tag(&digest, "sig")).await.unwrap());
     let mut valid = 0;
     for layer in &sig {
         let payload = client.blob(repository, layer, 1 << 20).await.unwrap_or_default();
@@ -256,7 +257,7 @@ pub(super) async fn wrong(client: &Client, repository: &Repository, key: &Public
     if valid != 1 {
         wrong.push(format!("{valid} valid signatures in .sig"));
     }
-    let att = layers(client.manifest(repository, &legacy::tag(&digest, "att")).await.unwrap());
+    let att = layers(client.manifest(repository, &attached::legacy_tag(&digest, "att")).await.unwrap());
     if att.len() != 2 {
         wrong.push(format!("{} layers in .att", att.len()));
     }

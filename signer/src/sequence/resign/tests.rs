@@ -7,6 +7,7 @@ use artifact::key::{KeyId, PublicKey};
 use artifact::layout::Layout;
 use artifact::oci::Manifest;
 use artifact::statement::comparison::Level;
+use audit::entry::Attempt;
 use audit::reader::{Entry, Log};
 
 use super::super::rotate::tests::{Overtaken, world};
